@@ -1,0 +1,1 @@
+//! SSH sessions and the one gRPC channel to the helper on each host.

@@ -1,0 +1,1 @@
+//! What runs on a host: files, units, certificates, etcd's API.

@@ -1,0 +1,1 @@
+//! Derives a Terraform schema and its codec from one struct.

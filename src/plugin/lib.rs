@@ -1,0 +1,1 @@
+//! Terraform plugin protocol 5 for providers written in Rust.

@@ -1,0 +1,1 @@
+//! The terraform-provider-etcd binary: puts the parts together.
