@@ -1,1 +1,0 @@
-//! Derives a Terraform schema and its codec from one struct.

@@ -1,0 +1,136 @@
+//! Log lines as go-plugin reads them: one JSON object a line on standard error.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+};
+
+use serde_json::Value as Json;
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    span,
+};
+use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
+
+/// hclog's form; with other than six digits Core shows the line as raw text.
+const TIMESTAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// Sends all tracing to standard error. `TF_LOG_PROVIDER_<NAME>` goes over `TF_LOG_PROVIDER`, that
+/// over `TF_LOG`; nothing is written without one of them.
+pub(crate) fn install(name: &'static str, variable: impl Fn(&str) -> Option<String>) {
+    let own = format!("TF_LOG_PROVIDER_{}", name.to_uppercase());
+    let level = [own.as_str(), "TF_LOG_PROVIDER", "TF_LOG"]
+        .iter()
+        .find_map(|name| variable(name).filter(|value| !value.is_empty()))
+        .map_or(LevelFilter::OFF, |text| level(&text));
+    let layer = Lines { module: name }.with_filter(
+        tracing_subscriber::filter::Targets::new()
+            .with_default(level)
+            // Their trace lines are about bytes on the wire and hold what passes there.
+            .with_targets(
+                ["h2", "hyper", "hyper_util", "rustls", "russh", "tonic", "tower", "reqwest"]
+                    .map(|target| (target, level.min(LevelFilter::WARN))),
+            ),
+    );
+    // A second call, as in tests, keeps the first subscriber.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+}
+
+fn level(text: &str) -> LevelFilter {
+    match text.to_ascii_lowercase().as_str() {
+        "off" => LevelFilter::OFF,
+        "error" => LevelFilter::ERROR,
+        "warn" => LevelFilter::WARN,
+        "info" => LevelFilter::INFO,
+        "debug" => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+struct Lines {
+    module: &'static str,
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<String, Json>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), Json::String(format!("{value:?}")));
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), Json::String(value.to_owned()));
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Fields::default();
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                for (name, value) in &fields.0 {
+                    line.0.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        event.record(&mut line);
+        let message = line.0.remove("message").unwrap_or_else(|| Json::String(String::new()));
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        let now = OffsetDateTime::now_utc()
+            .format(TIMESTAMP)
+            .expect("a date of our time fits the format");
+        line.0.insert("@level".to_owned(), level.into());
+        line.0.insert("@message".to_owned(), message);
+        line.0.insert("@module".to_owned(), self.module.into());
+        line.0.insert("@timestamp".to_owned(), now.into());
+        let mut text = serde_json::to_string(&line.0).expect("a map of JSON is JSON");
+        // Core reads lines of at most 64 KiB.
+        if text.len() > 60_000 {
+            text = format!(
+                r#"{{"@level":"{level}","@message":"a log line was too long","@module":"{}","@timestamp":{}}}"#,
+                self.module,
+                line.0["@timestamp"]
+            );
+        }
+        text.push('\n');
+        // Nobody can be told that standard error is gone.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+/// Makes Core show a panic as one: it looks for this prefix, which Rust's own text does not have.
+pub(crate) fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let backtrace = std::backtrace::Backtrace::force_capture();
+        let text = format!("panic: {info}\n\n{backtrace}\n");
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }));
+}

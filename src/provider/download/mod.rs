@@ -1,0 +1,309 @@
+//! Release archives on the controller: fetched once, checked, kept, shared by all processes.
+//!
+//! Decides where an archive comes from (a directory, a mirror, upstream) and whether its bytes are
+//! the right ones. Sending it to hosts is the executor's work.
+
+mod cache;
+mod release;
+mod source;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::{Mutex, OnceCell};
+
+pub use release::{Architecture, Program, Release};
+pub use source::Source;
+
+/// An archive that was checked against its SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Where it lies on the controller.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+}
+
+/// Why an archive cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The source has no such release.
+    #[error("{place} does not exist")]
+    NoSuchRelease {
+        /// Path or URL that was asked for.
+        place: String,
+    },
+    /// The source does not answer.
+    #[error("fetching {place} failed")]
+    Fetch {
+        /// URL.
+        place: String,
+        /// What the HTTP client says.
+        source: reqwest::Error,
+    },
+    /// The source answers with something else than the file.
+    #[error("fetching {place} was answered with status {status}")]
+    Status {
+        /// URL.
+        place: String,
+        /// HTTP status code.
+        status: u16,
+    },
+    /// The checksum file does not name the archive.
+    #[error("{place} has no line for {file}")]
+    NoChecksum {
+        /// Path or URL of the checksum file.
+        place: String,
+        /// Name of the archive.
+        file: String,
+    },
+    /// The bytes are not those that were wanted.
+    #[error("SHA-256 of {place} is {found}, wanted {wanted} ({origin})")]
+    Checksum {
+        /// Path or URL of the archive.
+        place: String,
+        /// What its bytes hash to.
+        found: String,
+        /// What they should hash to.
+        wanted: String,
+        /// Who says so: the configuration, the state, or the release's checksum file.
+        origin: &'static str,
+    },
+    /// A file of the cache or of the source directory cannot be used.
+    #[error("using {path} failed", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No directory to keep archives in is known.
+    #[error("no directory for archives is known: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCache,
+}
+
+/// Who says what an archive's SHA-256 must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Lower-case hex.
+    pub sha256: String,
+    /// For the error text: "the configuration", "the state".
+    pub origin: &'static str,
+}
+
+/// Fetches archives; one for each provider process.
+#[derive(Debug)]
+pub struct Downloads {
+    source: Source,
+    cache: Option<PathBuf>,
+    client: OnceCell<reqwest::Client>,
+    // One entry for each archive in use, so that ten resources that want the same one wait for one
+    // transfer and one hash.
+    known: Mutex<BTreeMap<String, Arc<OnceCell<Archive>>>>,
+}
+
+impl Downloads {
+    /// Takes archives from `source`; keeps what it fetched below `cache` (the user's cache
+    /// directory if `None`).
+    pub fn new(source: Source, cache: Option<PathBuf>) -> Self {
+        Self {
+            source,
+            cache: cache.or_else(cache::default_directory),
+            client: OnceCell::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The archive of `release`, fetched if it is not there yet.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing wrong is left in the cache.
+    pub async fn archive(
+        &self,
+        release: &Release,
+        wanted: Option<&Wanted>,
+    ) -> Result<Archive, Error> {
+        let cell = {
+            let mut known = self.known.lock().await;
+            Arc::clone(known.entry(release.file_name()).or_default())
+        };
+        let archive = cell.get_or_try_init(|| self.obtain(release, wanted)).await?;
+        match wanted {
+            Some(wanted) if wanted.sha256 != archive.sha256 => Err(Error::Checksum {
+                place: archive.path.display().to_string(),
+                found: archive.sha256.clone(),
+                wanted: wanted.sha256.clone(),
+                origin: wanted.origin,
+            }),
+            _ => Ok(archive.clone()),
+        }
+    }
+
+    /// Whether the source offers `release`; cheap enough for a plan.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRelease`] if it does not; other errors if it cannot be told.
+    pub async fn offers(&self, release: &Release) -> Result<(), Error> {
+        match &self.source {
+            Source::Directory(directory) => {
+                let path = directory.join(release.mirror_path());
+                match tokio::fs::metadata(&path).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        Err(Error::NoSuchRelease { place: path.display().to_string() })
+                    }
+                    Err(source) => Err(Error::File { path, source }),
+                }
+            }
+            source => {
+                let url = source.url(release);
+                source::head(self.client().await?, &url).await
+            }
+        }
+    }
+
+    async fn obtain(&self, release: &Release, wanted: Option<&Wanted>) -> Result<Archive, Error> {
+        if let Source::Directory(directory) = &self.source {
+            let path = directory.join(release.mirror_path());
+            let wanted = match wanted {
+                Some(wanted) => wanted.clone(),
+                None => {
+                    let checksums = directory.join(release.mirror_checksum_path());
+                    let text = read(&checksums).await?;
+                    checksum(&text, release, &checksums.display().to_string())?
+                }
+            };
+            return check(path, &wanted).await;
+        }
+        let client = self.client().await?;
+        let wanted = match wanted {
+            Some(wanted) => wanted.clone(),
+            None => {
+                let url = self.source.checksum_url(release);
+                let text = source::text(client, &url).await?;
+                checksum(&text, release, &url)?
+            }
+        };
+        let directory = self.cache.as_deref().ok_or(Error::NoCache)?;
+        let slot = cache::Slot::lock(directory, &wanted.sha256, &release.file_name()).await?;
+        if let Ok(archive) = check(slot.path().to_owned(), &wanted).await {
+            return Ok(archive);
+        }
+        let url = self.source.url(release);
+        slot.fill(client, &url, &wanted).await
+    }
+
+    async fn client(&self) -> Result<&reqwest::Client, Error> {
+        self.client
+            .get_or_try_init(|| async {
+                source::client()
+                    .map_err(|source| Error::Fetch { place: "the mirror".to_owned(), source })
+            })
+            .await
+    }
+}
+
+/// The line of a `sha256sum` file that names the archive.
+fn checksum(text: &str, release: &Release, place: &str) -> Result<Wanted, Error> {
+    let file = release.file_name();
+    text.lines()
+        .filter_map(|line| line.split_once(char::is_whitespace))
+        .find(|(_, name)| name.trim().trim_start_matches('*') == file)
+        .map(|(sha256, _)| Wanted {
+            sha256: sha256.to_ascii_lowercase(),
+            origin: "the release's checksum file",
+        })
+        .ok_or_else(|| Error::NoChecksum { place: place.to_owned(), file })
+}
+
+async fn read(path: &Path) -> Result<String, Error> {
+    tokio::fs::read_to_string(path).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::NoSuchRelease { place: path.display().to_string() },
+        _ => Error::File { path: path.to_owned(), source },
+    })
+}
+
+async fn check(path: PathBuf, wanted: &Wanted) -> Result<Archive, Error> {
+    let (path, found) = tokio::task::spawn_blocking(move || {
+        let found = cache::sha256(&path);
+        (path, found)
+    })
+    .await
+    .expect("hashing a file does not panic");
+    let found = found.map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::NoSuchRelease { place: path.display().to_string() },
+        _ => Error::File { path: path.clone(), source },
+    })?;
+    if found == wanted.sha256 {
+        Ok(Archive { path, sha256: found })
+    } else {
+        Err(Error::Checksum {
+            place: path.display().to_string(),
+            found,
+            wanted: wanted.sha256.clone(),
+            origin: wanted.origin,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release() -> Release {
+        Release {
+            program: Program::Etcd,
+            version: semver::Version::new(3, 5, 35),
+            architecture: Architecture::Amd64,
+        }
+    }
+
+    fn mirror(checksums: &str) -> (tempfile::TempDir, Downloads) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let folder = directory.path().join("etcd/v3.5.35");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("etcd-v3.5.35-linux-amd64.tar.gz"), b"archive").expect("a file");
+        std::fs::write(folder.join("SHA256SUMS"), checksums).expect("a file");
+        let downloads = Downloads::new(Source::Directory(directory.path().to_owned()), None);
+        (directory, downloads)
+    }
+
+    // printf archive | sha256sum
+    const SHA256: &str = "42b13dd94d65f96adb0d08e3b0f2b19a46a8f2a4a6e52c6e9e7a8d2a1d0c4c4f";
+
+    fn sha256() -> String {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("archive");
+        std::fs::write(&path, b"archive").expect("a file");
+        cache::sha256(&path).expect("a readable file")
+    }
+
+    #[tokio::test]
+    async fn takes_an_archive_from_a_directory_and_checks_it() {
+        let (_directory, downloads) =
+            mirror(&format!("{}  etcd-v3.5.35-linux-amd64.tar.gz\n", sha256()));
+        let archive = downloads.archive(&release(), None).await.expect("an archive");
+        assert_eq!(archive.sha256, sha256());
+    }
+
+    #[tokio::test]
+    async fn refuses_other_bytes_and_says_who_wanted_which() {
+        let (_directory, downloads) =
+            mirror(&format!("{SHA256}  etcd-v3.5.35-linux-amd64.tar.gz\n"));
+        let error = downloads.archive(&release(), None).await.expect_err("other bytes");
+        let text = error.to_string();
+        assert!(text.contains(SHA256) && text.contains("the release's checksum file"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn names_the_path_of_a_release_that_is_not_there() {
+        let (_directory, downloads) = mirror("");
+        let other = Release { version: semver::Version::new(3, 5, 99), ..release() };
+        let error = downloads.offers(&other).await.expect_err("no such release");
+        assert!(error.to_string().contains("etcd/v3.5.99/etcd-v3.5.99-linux-amd64.tar.gz"));
+    }
+}

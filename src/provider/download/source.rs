@@ -1,0 +1,105 @@
+//! Where archives come from, and the one HTTP client that fetches them.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Error, Release};
+
+/// Where archives come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The projects' own release pages.
+    Upstream,
+    /// A web server with the layout of [`Release::mirror_path`]; without a slash at the end.
+    Mirror(String),
+    /// A directory on the controller with the same layout.
+    Directory(PathBuf),
+}
+
+impl Source {
+    /// Reads the `mirror` attribute: a URL, or else a directory.
+    pub fn parse(mirror: &str) -> Self {
+        if mirror.starts_with("https://") || mirror.starts_with("http://") {
+            Self::Mirror(mirror.trim_end_matches('/').to_owned())
+        } else {
+            Self::Directory(PathBuf::from(mirror.strip_prefix("file://").unwrap_or(mirror)))
+        }
+    }
+
+    pub(super) fn url(&self, release: &Release) -> String {
+        match self {
+            Self::Mirror(base) => format!("{base}/{}", release.mirror_path()),
+            _ => format!("{}/{}", release.upstream_folder(), release.file_name()),
+        }
+    }
+
+    pub(super) fn checksum_url(&self, release: &Release) -> String {
+        match self {
+            Self::Mirror(base) => format!("{base}/{}", release.mirror_checksum_path()),
+            _ => format!("{}/{}", release.upstream_folder(), release.checksum_file_name()),
+        }
+    }
+}
+
+/// A slow mirror is fine, a silent one is not.
+const SILENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(SILENCE)
+        .user_agent(concat!("terraform-provider-etcd/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls())
+        .hickory_dns(true)
+        .build()
+}
+
+/// The system's roots, and Mozilla's where there are none, as in a minimal container image.
+fn tls() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .expect("aws-lc-rs supports the default protocol versions")
+    .with_root_certificates(roots)
+    .with_no_client_auth()
+}
+
+pub(super) async fn head(client: &reqwest::Client, url: &str) -> Result<(), Error> {
+    let response = client
+        .head(url)
+        .send()
+        .await
+        .map_err(|source| Error::Fetch { place: url.to_owned(), source })?;
+    ok(&response, url)
+}
+
+pub(super) async fn text(client: &reqwest::Client, url: &str) -> Result<String, Error> {
+    get(client, url)
+        .await?
+        .text()
+        .await
+        .map_err(|source| Error::Fetch { place: url.to_owned(), source })
+}
+
+pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::Response, Error> {
+    let response = client
+        .get(url)
+        .send()
+        .await
+        .map_err(|source| Error::Fetch { place: url.to_owned(), source })?;
+    ok(&response, url)?;
+    Ok(response)
+}
+
+fn ok(response: &reqwest::Response, url: &str) -> Result<(), Error> {
+    match response.status() {
+        status if status.is_success() => Ok(()),
+        reqwest::StatusCode::NOT_FOUND => Err(Error::NoSuchRelease { place: url.to_owned() }),
+        status => Err(Error::Status { place: url.to_owned(), status: status.as_u16() }),
+    }
+}

@@ -1,0 +1,253 @@
+//! Observe, plan, run the next wave, observe again, until nothing is left to do.
+//!
+//! Decides order, retries, deadlines and cancellation. It knows no resource: what the steps mean,
+//! and whether one may be done now, is the planner's, asked again before every wave on fresh facts.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{Debug, Display},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio::{sync::watch, time::Instant};
+use tracing::{debug, info, warn};
+
+/// What a resource brings to the executor.
+#[async_trait]
+pub trait Work: Send + Sync {
+    /// One step as data.
+    type Step: Clone + PartialEq + Debug + Display + Send + Sync;
+    /// Why a step or an observation failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Looks at the hosts and says what is left to do.
+    async fn next(&self) -> Result<Next<Self::Step>, Self::Error>;
+
+    /// Does one step.
+    async fn apply(&self, step: &Self::Step) -> Result<Ensure, Self::Error>;
+
+    /// Steps with the same lane run one after the other, lanes side by side: the node key, mostly.
+    fn lane(&self, step: &Self::Step) -> String;
+
+    /// Whether to try the step again after this error.
+    fn retry(&self, error: &Self::Error) -> Retry;
+}
+
+/// What is left to do, by the facts of now.
+#[derive(Clone, Debug)]
+pub struct Next<S> {
+    /// The steps that may run now; empty when nothing is left or everything waits.
+    pub wave: Vec<S>,
+    /// All steps that are left, the wave included: for the account of what was not done.
+    pub left: Vec<S>,
+    /// What is waited on, in words.
+    pub blocked: Vec<String>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ensure {
+    /// Something is there now that was not.
+    Added,
+    /// Something is different now.
+    Updated,
+    /// It was as it should be.
+    NotNeeded,
+}
+
+/// Whether the same step can succeed without anybody doing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// A connection was cut, a lock is held: try again with growing pauses.
+    Transient,
+    /// The cluster is on its way: ask again until the deadline.
+    NotYet,
+    /// Somebody has to do something first.
+    Permanent,
+}
+
+/// How a run ended when it did not reach its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<S: Debug + Display, E: std::error::Error + 'static> {
+    /// The hosts could not be looked at.
+    #[error("looking at the hosts failed")]
+    Observe(#[source] E),
+    /// A step failed for good.
+    #[error("{step} failed")]
+    Step {
+        /// The step.
+        step: S,
+        /// Why.
+        #[source]
+        source: E,
+        /// What was not done because of it.
+        left: Vec<S>,
+    },
+    /// Everything that is left waits for something.
+    #[error("nothing can be done now: {}", .0.join("; "))]
+    Blocked(Vec<String>),
+    /// The same steps were done twice and the facts did not change.
+    #[error("{0} was done and is still wanted")]
+    Stuck(S),
+    /// The time that the configuration gives is over.
+    #[error("the time of {} s is over before: {}", .timeout.as_secs(), .left)]
+    Deadline {
+        /// The limit.
+        timeout: Duration,
+        /// The first step that was not finished.
+        left: String,
+    },
+    /// The person asked to stop.
+    #[error("stopped as asked before: {0}")]
+    Cancelled(String),
+}
+
+/// Limits of a run.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// From the resource's `timeouts`.
+    pub timeout: Duration,
+    /// Turns true when Core asks to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// First and longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Runs `work` to its end.
+///
+/// Returns the steps that changed something, in the order in which they were done.
+///
+/// # Errors
+/// [`Error`]; what was done before it stays done, and the next run goes on from there.
+pub async fn run<W: Work>(
+    work: &W,
+    limits: Limits,
+) -> Result<Vec<W::Step>, Error<W::Step, W::Error>> {
+    let started = Instant::now();
+    let deadline = started + limits.timeout;
+    let mut done = Vec::new();
+    let mut previous: Option<Vec<W::Step>> = None;
+    let mut round = 0_usize;
+    loop {
+        let next = observe(work, deadline, &limits).await?;
+        let Some(first) = next.wave.first() else {
+            return if next.blocked.is_empty() { Ok(done) } else { Err(Error::Blocked(next.blocked)) };
+        };
+        if *limits.stop.borrow() {
+            return Err(Error::Cancelled(first.to_string()));
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Deadline { timeout: limits.timeout, left: first.to_string() });
+        }
+        if previous.as_ref() == Some(&next.wave) {
+            return Err(Error::Stuck(first.clone()));
+        }
+        let changed = wave(work, &next, deadline, &limits, round).await?;
+        done.extend(changed);
+        previous = Some(next.wave);
+        round += 1;
+    }
+}
+
+async fn observe<W: Work>(
+    work: &W,
+    deadline: Instant,
+    limits: &Limits,
+) -> Result<Next<W::Step>, Error<W::Step, W::Error>> {
+    let mut pause = PAUSES.0;
+    loop {
+        let error = match work.next().await {
+            Ok(next) => return Ok(next),
+            Err(error) => error,
+        };
+        let out_of_time = Instant::now() + pause >= deadline || *limits.stop.borrow();
+        if work.retry(&error) == Retry::Permanent || out_of_time {
+            return Err(Error::Observe(error));
+        }
+        rest(&mut pause, limits).await;
+    }
+}
+
+/// Runs all steps of a wave; the first failure is told after every lane has come to its own end.
+async fn wave<W: Work>(
+    work: &W,
+    next: &Next<W::Step>,
+    deadline: Instant,
+    limits: &Limits,
+    round: usize,
+) -> Result<Vec<W::Step>, Error<W::Step, W::Error>> {
+    let mut lanes: BTreeMap<String, Vec<&W::Step>> = BTreeMap::new();
+    for step in &next.wave {
+        lanes.entry(work.lane(step)).or_default().push(step);
+    }
+    let finished = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let results = join_all(lanes.into_values().map(|steps| {
+        let finished = Arc::clone(&finished);
+        async move {
+            for step in steps {
+                let began = Instant::now();
+                let ensure = one(work, step, deadline, limits, &next.left).await?;
+                let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                if ensure == Ensure::NotNeeded {
+                    debug!(step = %step, step_index = round, elapsed_ms, "step was not needed");
+                } else {
+                    info!(step = %step, step_index = round, elapsed_ms, "step done");
+                    finished.lock().expect("no holder panics").push(step.clone());
+                }
+            }
+            Ok(())
+        }
+    }))
+    .await;
+    results.into_iter().collect::<Result<(), _>>()?;
+    let finished = std::mem::take(&mut *finished.lock().expect("no holder panics"));
+    Ok(finished)
+}
+
+async fn one<W: Work>(
+    work: &W,
+    step: &W::Step,
+    deadline: Instant,
+    limits: &Limits,
+    left: &[W::Step],
+) -> Result<Ensure, Error<W::Step, W::Error>> {
+    let mut pause = PAUSES.0;
+    let mut attempt = 1_u32;
+    loop {
+        let error = match work.apply(step).await {
+            Ok(ensure) => return Ok(ensure),
+            Err(error) => error,
+        };
+        let retry = work.retry(&error);
+        if retry == Retry::Permanent {
+            let left = left.iter().filter(|other| *other != step).cloned().collect();
+            return Err(Error::Step { step: step.clone(), source: error, left });
+        }
+        if *limits.stop.borrow() {
+            return Err(Error::Cancelled(step.to_string()));
+        }
+        if Instant::now() + pause >= deadline {
+            warn!(step = %step, attempt, error = %error, "deadline");
+            let left = left.iter().filter(|other| *other != step).cloned().collect();
+            return Err(Error::Step { step: step.clone(), source: error, left });
+        }
+        debug!(step = %step, attempt, error = %error, "step is tried again");
+        attempt += 1;
+        rest(&mut pause, limits).await;
+        if retry == Retry::NotYet {
+            pause = pause.min(Duration::from_millis(200));
+        }
+    }
+}
+
+/// Waits for `pause`, or less if the person asks to stop; the next pause is twice as long.
+async fn rest(pause: &mut Duration, limits: &Limits) {
+    let mut stop = limits.stop.clone();
+    // Both ends are normal: time over, or a wish to stop that the caller looks at.
+    let _ = tokio::time::timeout(*pause, stop.wait_for(|stop| *stop)).await;
+    *pause = (*pause * 2).min(PAUSES.1);
+}
