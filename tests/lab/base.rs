@@ -1,4 +1,7 @@
 //! Base roots: a Debian release as a directory, made once and shared by all hosts through overlay mounts.
+//!
+//! Two layers: what debootstrap made, and over it a thin one with what makes it a host's root, so that a change of the
+//! latter costs no download.
 
 use std::fmt;
 use std::fs;
@@ -16,9 +19,10 @@ use crate::progress;
 /// Environment variable that names the Debian mirror to take releases from, for machines whose own sources are not Debian's.
 pub const MIRROR_VARIABLE: &str = "ETCD_LAB_MIRROR";
 
-/// What a small server has before anybody prepared it for etcd.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,sudo,ca-certificates,curl";
-/// Changes when `prepare` does, so that a base of another recipe is not taken for this one.
+/// What a small server has before anybody prepared it for etcd. A change needs the bases removed by hand.
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,openssh-server,iproute2,sudo,ca-certificates,curl";
+/// Changes when `prepare` does, so that a layer of another recipe is not taken for this one.
 const RECIPE: &str = "1";
 /// Units that slow the start or change the host behind a test's back.
 const MASKED: [&str; 10] = [
@@ -58,6 +62,14 @@ pub enum Error {
     /// debootstrap failed.
     #[error("debootstrap {release}")]
     Debootstrap {
+        /// The release.
+        release: Release,
+        /// What failed.
+        source: command::Error,
+    },
+    /// The overlay in which a base is prepared.
+    #[error("mount or unmount the layers of {release}")]
+    Mount {
         /// The release.
         release: Release,
         /// What failed.
@@ -114,45 +126,118 @@ impl FromStr for Release {
         Self::ALL
             .into_iter()
             .find(|release| release.name() == name)
-            .ok_or_else(|| Error::UnknownRelease { name: name.to_owned() })
+            .ok_or_else(|| Error::UnknownRelease {
+                name: name.to_owned(),
+            })
     }
 }
 
-/// Directory of the base root of `release`, made first where it is missing.
-pub fn ensure(home: &Home, release: Release) -> Result<PathBuf, Error> {
-    let base = home.bases().join(format!("{release}-{}", recipe()));
-    if base.is_dir() {
-        return Ok(base);
+/// The read-only layers of the base root of `release`, uppermost first, made where they are missing.
+pub fn ensure(home: &Home, release: Release) -> Result<[PathBuf; 2], Error> {
+    let plain = home.bases().join(release.name());
+    let prepared = home.bases().join(format!("{release}-host-{}", recipe()));
+    let layers = [prepared, plain];
+    if layers.iter().all(|layer| layer.is_dir()) {
+        return Ok(layers);
     }
     let _lock = home.lock(&format!("base-{release}"))?;
-    if base.is_dir() {
-        return Ok(base);
+    let [prepared, plain] = &layers;
+    if !plain.is_dir() {
+        bootstrap(home, release, plain)?;
     }
-    let mirror = mirror()?;
-    progress::say(&format!("making the base of Debian {release} (once, about a minute)"));
-    // The lock is ours: what lies here is of a run that did not end well.
-    let unfinished = home.bases().join(format!("{release}.unfinished"));
-    let failed = |step: &str, source| Error::Prepare { release, step: step.to_owned(), source };
-    match fs::remove_dir_all(&unfinished) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("remove what an earlier run left", source));
-        }
-        _ => {}
+    if !prepared.is_dir() {
+        prepare_layer(home, release, plain, prepared)?;
     }
-    let mut debootstrap = command(&["debootstrap", "--variant=minbase"]);
-    debootstrap.arg(format!("--include={PACKAGES}")).arg(release.name()).arg(&unfinished).arg(mirror);
-    command::long(&format!("base of {release}"), &mut debootstrap)
-        .map_err(|source| Error::Debootstrap { release, source })?;
-    prepare(release, &unfinished)?;
-    fs::rename(&unfinished, &base).map_err(|source| failed("rename into place", source))?;
-    Ok(base)
+    Ok(layers)
 }
 
-/// Short hash of what a base is made from.
+fn bootstrap(home: &Home, release: Release, plain: &Path) -> Result<(), Error> {
+    let mirror = mirror()?;
+    progress::say(&format!(
+        "making the base of Debian {release} (once, about a minute)"
+    ));
+    let unfinished = home.bases().join(format!("{release}.unfinished"));
+    clear(release, &unfinished)?;
+    let mut debootstrap = command(&["debootstrap", "--variant=minbase"]);
+    debootstrap
+        .arg(format!("--include={PACKAGES}"))
+        .arg(release.name())
+        .arg(&unfinished)
+        .arg(mirror);
+    command::long(&format!("base of {release}"), &mut debootstrap)
+        .map_err(|source| Error::Debootstrap { release, source })?;
+    into_place(release, &unfinished, plain)
+}
+
+fn prepare_layer(
+    home: &Home,
+    release: Release,
+    plain: &Path,
+    prepared: &Path,
+) -> Result<(), Error> {
+    let unfinished = home.bases().join(format!("{release}-host.unfinished"));
+    let root = unfinished.join("root");
+    // A killed run's mount, if there is one, is undone before its files are removed.
+    if run(&["mountpoint", "-q", &root.display().to_string()]).is_ok() {
+        unmount(release, &root)?;
+    }
+    clear(release, &unfinished)?;
+    for part in ["upper", "work", "root"] {
+        home::make_directory(&unfinished.join(part))?;
+    }
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        plain.display(),
+        unfinished.join("upper").display(),
+        unfinished.join("work").display()
+    );
+    run(&[
+        "mount",
+        "-t",
+        "overlay",
+        "etcd-lab",
+        "-o",
+        &options,
+        &root.display().to_string(),
+    ])
+    .map_err(|source| Error::Mount { release, source })?;
+    let result = prepare(release, &root);
+    unmount(release, &root)?;
+    result?;
+    into_place(release, &unfinished.join("upper"), prepared)?;
+    clear(release, &unfinished)
+}
+
+fn unmount(release: Release, root: &Path) -> Result<(), Error> {
+    run(&["umount", &root.display().to_string()])
+        .map(drop)
+        .map_err(|source| Error::Mount { release, source })
+}
+
+/// Removes what a run that did not end well left; the release's lock is held.
+fn clear(release: Release, path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Prepare {
+            release,
+            step: format!("remove {}", path.display()),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn into_place(release: Release, from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(|source| Error::Prepare {
+        release,
+        step: "rename into place".to_owned(),
+        source,
+    })
+}
+
+/// Short hash of what the prepared layer is made from.
 fn recipe() -> String {
     let mut hash = Sha256::new();
     hash.update(RECIPE);
-    hash.update(PACKAGES);
     hash.update(MASKED.join(","));
     hex::encode(hash.finalize())[..8].to_owned()
 }
@@ -162,8 +247,14 @@ fn mirror() -> Result<String, Error> {
     if let Ok(mirror) = std::env::var(MIRROR_VARIABLE) {
         return Ok(mirror);
     }
-    let targets = run(&["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"])
-        .map_err(|source| Error::FindMirror { source })?;
+    let targets = run(&[
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(RELEASE)",
+        "Created-By: Packages",
+    ])
+    .map_err(|source| Error::FindMirror { source })?;
     targets
         .lines()
         .filter_map(|line| line.split_once(' '))
@@ -178,7 +269,11 @@ fn prepare(release: Release, root: &Path) -> Result<(), Error> {
         let file = root.join(path);
         fs::create_dir_all(file.parent().expect("a file in the root has a directory"))
             .and_then(|()| fs::write(&file, text))
-            .map_err(|source| Error::Prepare { release, step: format!("write {path}"), source })
+            .map_err(|source| Error::Prepare {
+                release,
+                step: format!("write {path}"),
+                source,
+            })
     };
     let remove = |path: &Path| {
         fs::remove_file(path).map_err(|source| Error::Prepare {
@@ -195,10 +290,18 @@ fn prepare(release: Release, root: &Path) -> Result<(), Error> {
                 _ => Ok(()),
             })
             .and_then(|()| std::os::unix::fs::symlink(target, &file))
-            .map_err(|source| Error::Prepare { release, step: format!("link {path}"), source })
+            .map_err(|source| Error::Prepare {
+                release,
+                step: format!("link {path}"),
+                source,
+            })
     };
     for entry in fs::read_dir(root.join("etc/ssh"))
-        .map_err(|source| Error::Prepare { release, step: "list etc/ssh".to_owned(), source })?
+        .map_err(|source| Error::Prepare {
+            release,
+            step: "list etc/ssh".to_owned(),
+            source,
+        })?
         .flatten()
     {
         if entry.file_name().to_string_lossy().starts_with("ssh_host_") {
@@ -212,9 +315,18 @@ fn prepare(release: Release, root: &Path) -> Result<(), Error> {
         "etc/ssh/sshd_config.d/lab.conf",
         "PasswordAuthentication no\nHostKey /etc/ssh/ssh_host_ed25519_key\n",
     )?;
-    write("etc/systemd/journald.conf.d/lab.conf", "[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n")?;
-    link("/lib/systemd/system/systemd-networkd.service", "etc/systemd/system/multi-user.target.wants/systemd-networkd.service")?;
-    link("/lib/systemd/system/systemd-networkd.socket", "etc/systemd/system/sockets.target.wants/systemd-networkd.socket")?;
+    write(
+        "etc/systemd/journald.conf.d/lab.conf",
+        "[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n",
+    )?;
+    link(
+        "/lib/systemd/system/systemd-networkd.service",
+        "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
+    )?;
+    link(
+        "/lib/systemd/system/systemd-networkd.socket",
+        "etc/systemd/system/sockets.target.wants/systemd-networkd.socket",
+    )?;
     for unit in MASKED {
         link("/dev/null", &format!("etc/systemd/system/{unit}"))?;
     }
@@ -223,7 +335,11 @@ fn prepare(release: Release, root: &Path) -> Result<(), Error> {
         let path = root.join(directory);
         fs::remove_dir_all(&path)
             .and_then(|()| fs::create_dir_all(path.join("partial")))
-            .map_err(|source| Error::Prepare { release, step: format!("empty {directory}"), source })?;
+            .map_err(|source| Error::Prepare {
+                release,
+                step: format!("empty {directory}"),
+                source,
+            })?;
     }
     Ok(())
 }

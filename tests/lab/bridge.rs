@@ -1,14 +1,15 @@
 //! The bridge of a lab, and the addresses on it.
 //!
 //! A lab is known by a number from 1 to 250, which is in the name of its bridge and in all its addresses. Making the
-//! bridge is what claims the number: the kernel lets one process win. The bridge's alias says whose it is, so that one
-//! that is not ours is never removed.
+//! bridge is what claims the number: the kernel lets one process win. The bridge's hardware address is a hash of whose it
+//! is, because that is the one mark that is set in the same moment; so one that is not ours is never removed.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::command::{self, run};
 
@@ -27,15 +28,15 @@ pub enum Error {
         source: command::Error,
     },
     /// All numbers are taken.
-    #[error("no free network: all bridges etcdlab1 to etcdlab250 exist or their addresses are routed elsewhere")]
+    #[error(
+        "no free network: all bridges etcdlab1 to etcdlab250 exist or their addresses are routed elsewhere"
+    )]
     NoneFree,
-    /// The bridge is there and says that it is another's.
-    #[error("bridge {bridge} is not this lab's (its alias is {alias:?}); it was left alone")]
+    /// The bridge is there and does not carry the lab's mark.
+    #[error("bridge {bridge} is not this lab's; it was left alone")]
     NotOurs {
         /// Its name.
         bridge: String,
-        /// What it says of itself.
-        alias: String,
     },
     /// The bridge could not be removed.
     #[error("remove bridge {bridge}")]
@@ -80,7 +81,7 @@ impl Network {
             match network.make(owner) {
                 Ok(()) => return Ok(network),
                 // Another process was faster.
-                Err(Error::Make { .. }) if network.exists() && network.alias() != owner => {}
+                Err(Error::Make { .. }) if network.exists() && !network.is_marked(owner) => {}
                 Err(error) => {
                     network.remove(owner)?;
                     return Err(error);
@@ -95,19 +96,37 @@ impl Network {
         if !self.exists() {
             return self.make(owner);
         }
-        let alias = self.alias();
-        if alias == owner { Ok(()) } else { Err(Error::NotOurs { bridge: self.bridge(), alias }) }
+        if self.is_marked(owner) {
+            Ok(())
+        } else {
+            Err(Error::NotOurs {
+                bridge: self.bridge(),
+            })
+        }
     }
 
     /// All networks that are marked with `owner`.
     pub(crate) fn all_claimed_by(owner: &str) -> Vec<Self> {
-        (1..=250).map(Self).filter(|network| network.exists() && network.alias() == owner).collect()
+        (1..=250)
+            .map(Self)
+            .filter(|network| network.is_marked(owner))
+            .collect()
     }
 
     fn make(self, owner: &str) -> Result<(), Error> {
         let bridge = self.bridge();
-        run(&["ip", "link", "add", "name", &bridge, "alias", owner, "type", "bridge"])
-            .map_err(|source| Error::Make { bridge, source })?;
+        run(&[
+            "ip",
+            "link",
+            "add",
+            "name",
+            &bridge,
+            "address",
+            &mark(owner),
+            "type",
+            "bridge",
+        ])
+        .map_err(|source| Error::Make { bridge, source })?;
         self.configure()
     }
 
@@ -148,7 +167,9 @@ impl Network {
         match family {
             Family::V4 => Ipv4Addr::new(10, 213, self.0, last).into(),
             // A unique local prefix (RFC 4193) of the lab's own.
-            Family::V6 => Ipv6Addr::new(0xfdec, 0xd1ab, 0x7e57, self.0.into(), 0, 0, 0, last.into()).into(),
+            Family::V6 => {
+                Ipv6Addr::new(0xfdec, 0xd1ab, 0x7e57, self.0.into(), 0, 0, 0, last.into()).into()
+            }
         }
     }
 
@@ -158,9 +179,8 @@ impl Network {
         if !self.exists() {
             return Ok(());
         }
-        let alias = self.alias();
-        if alias != owner {
-            return Err(Error::NotOurs { bridge, alias });
+        if !self.is_marked(owner) {
+            return Err(Error::NotOurs { bridge });
         }
         run(&["ip", "link", "delete", &bridge, "type", "bridge"])
             .map_err(|source| Error::Remove { bridge, source })?;
@@ -181,33 +201,62 @@ impl Network {
         Path::new("/sys/class/net").join(self.bridge()).exists()
     }
 
-    fn alias(self) -> String {
-        let file = Path::new("/sys/class/net").join(self.bridge()).join("ifalias");
-        std::fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+    fn is_marked(self, owner: &str) -> bool {
+        let file = Path::new("/sys/class/net")
+            .join(self.bridge())
+            .join("address");
+        std::fs::read_to_string(file).is_ok_and(|address| address.trim() == mark(owner))
     }
 
     /// Whether this machine reaches the number's addresses by something else than its default route.
     fn is_routed(self) -> bool {
-        [("-4", Family::V4), ("-6", Family::V6)].into_iter().any(|(flag, family)| {
-            let address = self.gateway(family).to_string();
-            run(&["ip", flag, "route", "show", "match", &address])
-                .is_ok_and(|routes| routes.lines().any(|route| !route.starts_with("default")))
-        })
+        [("-4", Family::V4), ("-6", Family::V6)]
+            .into_iter()
+            .any(|(flag, family)| {
+                let address = self.gateway(family).to_string();
+                run(&["ip", flag, "route", "show", "match", &address])
+                    .is_ok_and(|routes| routes.lines().any(|route| !route.starts_with("default")))
+            })
     }
 
     fn configure(self) -> Result<(), Error> {
         let bridge = self.bridge();
-        let v4 = format!("{}/{}", self.gateway(Family::V4), Self::prefix_length(Family::V4));
-        let v6 = format!("{}/{}", self.gateway(Family::V6), Self::prefix_length(Family::V6));
+        let v4 = format!(
+            "{}/{}",
+            self.gateway(Family::V4),
+            Self::prefix_length(Family::V4)
+        );
+        let v6 = format!(
+            "{}/{}",
+            self.gateway(Family::V6),
+            Self::prefix_length(Family::V6)
+        );
         let steps: [&[&str]; 4] = [
             // No spanning tree and no snooping: a port forwards from the first frame, and neighbour discovery gets through.
-            &["ip", "link", "set", "dev", &bridge, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"],
+            &[
+                "ip",
+                "link",
+                "set",
+                "dev",
+                &bridge,
+                "type",
+                "bridge",
+                "stp_state",
+                "0",
+                "forward_delay",
+                "0",
+                "mcast_snooping",
+                "0",
+            ],
             &["ip", "address", "add", &v4, "dev", &bridge],
             &["ip", "address", "add", &v6, "dev", &bridge, "nodad"],
             &["ip", "link", "set", "dev", &bridge, "up"],
         ];
         for step in steps {
-            run(step).map_err(|source| Error::Make { bridge: bridge.clone(), source })?;
+            run(step).map_err(|source| Error::Make {
+                bridge: bridge.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
@@ -217,6 +266,13 @@ impl fmt::Display for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.0)
     }
+}
+
+/// Hardware address of the bridges of `owner`: locally administered, the rest a hash.
+fn mark(owner: &str) -> String {
+    let hash = Sha256::digest(owner);
+    let bytes: Vec<String> = hash[..5].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("02:{}", bytes.join(":"))
 }
 
 #[cfg(test)]
@@ -232,8 +288,12 @@ mod tests {
 
     #[test]
     fn addresses_of_two_labs_never_meet() {
-        let addresses = |network: Network| [network.host(Family::V4, 1), network.host(Family::V6, 1)];
-        assert_eq!(addresses(Network(7)).map(|address| address.to_string()), ["10.213.7.11", "fdec:d1ab:7e57:7::b"]);
+        let addresses =
+            |network: Network| [network.host(Family::V4, 1), network.host(Family::V6, 1)];
+        assert_eq!(
+            addresses(Network(7)).map(|address| address.to_string()),
+            ["10.213.7.11", "fdec:d1ab:7e57:7::b"]
+        );
         assert_ne!(addresses(Network(7)), addresses(Network(8)));
     }
 }

@@ -44,7 +44,10 @@ pub(crate) fn make(name: &str) -> Result<Vec<PathBuf>, Error> {
     }
     let groups = directories(name);
     for path in &groups {
-        fs::create_dir_all(path).map_err(|source| Error::Make { path: path.clone(), source })?;
+        fs::create_dir_all(path).map_err(|source| Error::Make {
+            path: path.clone(),
+            source,
+        })?;
     }
     Ok(groups)
 }
@@ -64,12 +67,19 @@ fn directories(name: &str) -> Vec<PathBuf> {
     } else {
         vec![mount.join("systemd"), mount.join("unified")]
     };
-    trees.into_iter().filter(|tree| tree.is_dir()).map(|tree| tree.join(OURS).join(name)).collect()
+    trees
+        .into_iter()
+        .filter(|tree| tree.is_dir())
+        .map(|tree| tree.join(OURS).join(name))
+        .collect()
 }
 
 /// Control groups are removed from the leaves up: their files cannot be removed, only whole directories.
 fn remove_tree(path: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Remove { path: path.to_owned(), source };
+    let failed = |source| Error::Remove {
+        path: path.to_owned(),
+        source,
+    };
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),

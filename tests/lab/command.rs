@@ -39,7 +39,9 @@ pub enum Error {
 
 /// A command of `argv`, with nothing on its standard input.
 pub(crate) fn command<S: AsRef<OsStr>>(argv: &[S]) -> Command {
-    let (program, arguments) = argv.split_first().expect("a command line names its program");
+    let (program, arguments) = argv
+        .split_first()
+        .expect("a command line names its program");
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     command
@@ -52,7 +54,10 @@ pub(crate) fn run<S: AsRef<OsStr>>(argv: &[S]) -> Result<String, Error> {
 
 /// Runs a prepared command and gives its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
-    let output = command.output().map_err(|source| Error::Start { argv: shown(command), source })?;
+    let output = command.output().map_err(|source| Error::Start {
+        argv: shown(command),
+        source,
+    })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -60,7 +65,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     if text.trim().is_empty() {
         text = String::from_utf8_lossy(&output.stdout).into_owned();
     }
-    Err(Error::Failed { argv: shown(command), status: output.status, output: tail(&text) })
+    Err(Error::Failed {
+        argv: shown(command),
+        status: output.status,
+        output: tail(&text),
+    })
 }
 
 /// Runs a command that may take minutes: its output is kept for the error, and `what` shows signs of life meanwhile.
@@ -91,6 +100,10 @@ pub(crate) fn tail(text: &str) -> String {
 
 fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }

@@ -48,7 +48,8 @@ pub struct Lock {
 impl Home {
     /// Opens the home, making it where it is missing.
     pub fn open() -> Result<Self, Error> {
-        let root = std::env::var_os(HOME_VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_HOME), PathBuf::from);
+        let root = std::env::var_os(HOME_VARIABLE)
+            .map_or_else(|| PathBuf::from(DEFAULT_HOME), PathBuf::from);
         let home = Self { root };
         for directory in ["bases", "labs", "locks", "programs", "tools"] {
             make_directory(&home.root.join(directory))?;
@@ -104,13 +105,22 @@ impl Home {
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(|source| Error::Lock { path: path.clone(), source })?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|source| Error::Lock { path, source: source.into() })?;
+            .map_err(|source| Error::Lock {
+                path: path.clone(),
+                source,
+            })?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|source| Error::Lock {
+            path,
+            source: source.into(),
+        })?;
         Ok(Lock { _file: file })
     }
 }
 
 /// Makes `path` and its parents; an existing directory is fine.
 pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(|source| Error::MakeDirectory { path: path.to_owned(), source })
+    fs::create_dir_all(path).map_err(|source| Error::MakeDirectory {
+        path: path.to_owned(),
+        source,
+    })
 }

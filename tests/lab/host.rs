@@ -17,6 +17,9 @@ use crate::spec::{Access, HostSpec};
 
 /// File with which [`Host::fill_disk`] takes the space.
 const FILLER: &str = "/var/lab-filler";
+/// `$1` bytes to leave, `$2` the file.
+const FILL: &str =
+    r#"fallocate --length "$(( $(stat --file-system --format '%a * %S' /var) - $1 ))" "$2""#;
 
 /// Something could not be done to a host.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +84,13 @@ pub struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(home: &Home, lab: &str, lab_directory: &Path, network: Network, record: Record) -> Self {
+    pub(crate) fn new(
+        home: &Home,
+        lab: &str,
+        lab_directory: &Path,
+        network: Network,
+        record: Record,
+    ) -> Self {
         let host_name = format!("{lab}-{}", record.number);
         let directory = lab_directory.join("hosts").join(record.number.to_string());
         let machine = Machine {
@@ -154,7 +163,7 @@ impl Host {
 
     /// Whether its container runs.
     pub fn is_on(&self) -> bool {
-        self.supervisor().is_some()
+        self.keeper().is_some()
     }
 
     /// Runs `argv` as root on the host without SSH, whatever its outcome.
@@ -168,7 +177,9 @@ impl Host {
     /// [`Error::Failed`] with the end of the output if the program fails.
     pub fn root_text(&self, argv: &[&str]) -> Result<String, Error> {
         let output = self.root(argv)?;
-        let stdout = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned();
+        let stdout = String::from_utf8_lossy(&output.stdout)
+            .trim_end_matches('\n')
+            .to_owned();
         if output.status.success() {
             return Ok(stdout);
         }
@@ -177,23 +188,38 @@ impl Host {
             host: self.host_name().to_owned(),
             argv: argv.join(" "),
             status: output.status,
-            output: command::tail(if stderr.trim().is_empty() { &stdout } else { &stderr }),
+            output: command::tail(if stderr.trim().is_empty() {
+                &stdout
+            } else {
+                &stderr
+            }),
         })
     }
 
     /// The ssh command that logs in as the host's user; arguments may be added.
     pub fn ssh(&self) -> Command {
-        let mut ssh = command(&["ssh", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]);
+        let mut ssh = command(&[
+            "ssh",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+        ]);
         ssh.arg("-i").arg(self.private_key_file());
-        ssh.arg("-o").arg(format!("UserKnownHostsFile={}", self.known_hosts_file().display()));
-        ssh.arg("-l").arg(self.user()).arg(self.address().to_string());
+        ssh.arg("-o").arg(format!(
+            "UserKnownHostsFile={}",
+            self.known_hosts_file().display()
+        ));
+        ssh.arg("-l")
+            .arg(self.user())
+            .arg(self.address().to_string());
         ssh
     }
 
     /// Ends the host as a power failure does. What it had written is kept; one that is off is fine.
     pub fn kill(&self) -> Result<(), Error> {
-        if let Some(supervisor) = self.supervisor() {
-            self.machine.kill(&supervisor)?;
+        if let Some(keeper) = self.keeper() {
+            self.machine.kill(&keeper)?;
         }
         Ok(())
     }
@@ -201,22 +227,27 @@ impl Host {
     /// Starts a host that is off and waits until it is up.
     pub fn boot(&self) -> Result<(), Error> {
         if self.is_on() {
-            return Err(Error::IsOn { host: self.host_name().to_owned() });
+            return Err(Error::IsOn {
+                host: self.host_name().to_owned(),
+            });
         }
-        let failed = |source| Error::Root { host: self.host_name().to_owned(), source };
+        let failed = |source| Error::Root {
+            host: self.host_name().to_owned(),
+            source,
+        };
         self.network.restore(&self.owner)?;
         root::mount(&self.home, &self.record.spec, &self.machine.directory).map_err(failed)?;
         root::seal(&self.record.spec, &self.machine.directory).map_err(failed)?;
-        let supervisor = self.machine.start()?;
-        Ok(self.machine.wait_up(&supervisor, None)?)
+        let keeper = self.machine.start()?;
+        Ok(self.machine.wait_up(&keeper, None)?)
     }
 
     /// Shuts the host down in order, and waits until it is up again.
     pub fn reboot(&self) -> Result<(), Error> {
-        let supervisor = self.supervisor().ok_or_else(|| self.machine.off())?;
+        let keeper = self.keeper().ok_or_else(|| self.machine.off())?;
         let before = self.init()?;
         self.root_text(&["systemctl", "--no-block", "reboot"])?;
-        Ok(self.machine.wait_up(&supervisor, Some(&before))?)
+        Ok(self.machine.wait_up(&keeper, Some(&before))?)
     }
 
     /// Drops all frames from and to the host in silence; its link stays up.
@@ -235,11 +266,12 @@ impl Host {
     /// [`Error::SharesDisk`] if the host has no disk of its own.
     pub fn fill_disk(&self, free_bytes: u64) -> Result<(), Error> {
         if self.record.spec.disk_bytes.is_none() {
-            return Err(Error::SharesDisk { host: self.host_name().to_owned() });
+            return Err(Error::SharesDisk {
+                host: self.host_name().to_owned(),
+            });
         }
         self.free_disk()?;
-        const SCRIPT: &str = r#"fallocate --length "$(( $(stat --file-system --format '%a * %S' /var) - $1 ))" "$2""#;
-        self.root_text(&["sh", "-ceu", SCRIPT, "sh", &free_bytes.to_string(), FILLER])?;
+        self.root_text(&["sh", "-ceu", FILL, "sh", &free_bytes.to_string(), FILLER])?;
         Ok(())
     }
 
@@ -261,21 +293,29 @@ impl Host {
             public_key,
             password_file: &self.password_file(),
         };
-        root::make(&self.home, &wish).map_err(|source| Error::Root { host: self.host_name().to_owned(), source })?;
+        root::make(&self.home, &wish).map_err(|source| Error::Root {
+            host: self.host_name().to_owned(),
+            source,
+        })?;
         self.boot()
     }
 
     /// Ends the host and unmounts its root; its files stay.
     pub(crate) fn end(&self) -> Result<(), Error> {
         self.kill()?;
-        root::unmount(&self.machine.directory)
-            .map_err(|source| Error::Root { host: self.host_name().to_owned(), source })
+        root::unmount(&self.machine.directory).map_err(|source| Error::Root {
+            host: self.host_name().to_owned(),
+            source,
+        })
     }
 
     /// The host's line for `known_hosts`.
     pub(crate) fn known_host(&self) -> Result<String, Error> {
-        let path = self.root_directory().join("etc/ssh/ssh_host_ed25519_key.pub");
-        let key = fs::read_to_string(&path).map_err(|source| machine::Error::File { path, source })?;
+        let path = self
+            .root_directory()
+            .join("etc/ssh/ssh_host_ed25519_key.pub");
+        let key =
+            fs::read_to_string(&path).map_err(|source| machine::Error::File { path, source })?;
         let words: Vec<&str> = key.split_whitespace().take(2).collect();
         Ok(format!("{} {}\n", self.address(), words.join(" ")))
     }
@@ -284,11 +324,14 @@ impl Host {
         self.lab_directory.join("sudo_password")
     }
 
-    fn supervisor(&self) -> Option<Process> {
-        self.machine.supervisor()
+    fn keeper(&self) -> Option<Process> {
+        self.machine.keeper()
     }
 
     fn init(&self) -> Result<Process, Error> {
-        Ok(self.supervisor().and_then(|supervisor| self.machine.init(&supervisor)).ok_or_else(|| self.machine.off())?)
+        Ok(self
+            .keeper()
+            .and_then(|keeper| self.machine.init(&keeper))
+            .ok_or_else(|| self.machine.off())?)
     }
 }

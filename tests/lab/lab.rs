@@ -93,7 +93,9 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The directory was made by another version of the lab.
-    #[error("lab {name} has format {format}, this lab knows {FORMAT}: take it down with the version that made it")]
+    #[error(
+        "lab {name} has format {format}, this lab knows {FORMAT}: take it down with the version that made it"
+    )]
     Format {
         /// The lab.
         name: String,
@@ -106,6 +108,12 @@ pub enum Error {
         /// What failed.
         source: command::Error,
     },
+    /// The password that sudo asks for.
+    #[error("make the password for sudo")]
+    Password {
+        /// What failed.
+        source: root::Error,
+    },
     /// One of its hosts.
     #[error("host {host} of lab {lab}")]
     Host {
@@ -114,7 +122,7 @@ pub enum Error {
         /// The host.
         host: String,
         /// What failed.
-        source: host::Error,
+        source: Box<host::Error>,
     },
     /// Something of the lab is mounted still.
     #[error("unmount what lab {name} mounted")]
@@ -139,7 +147,10 @@ struct Record {
 
 impl Record {
     fn is_leftover(&self) -> bool {
-        [&self.owner, &self.maker].into_iter().flatten().any(|process| !process.is_alive())
+        [&self.owner, &self.maker]
+            .into_iter()
+            .flatten()
+            .any(|process| !process.is_alive())
     }
 }
 
@@ -203,13 +214,24 @@ impl Lab {
         check_name(name)?;
         let directory = home.labs().join(name);
         let Some(record) = load(&directory)? else {
-            return Err(Error::NotUp { name: name.to_owned() });
+            return Err(Error::NotUp {
+                name: name.to_owned(),
+            });
         };
         if record.format != FORMAT {
-            return Err(Error::Format { name: name.to_owned(), format: record.format });
+            return Err(Error::Format {
+                name: name.to_owned(),
+                format: record.format,
+            });
         }
-        let mut lab =
-            Self { home: home.clone(), name: name.to_owned(), record, hosts: Vec::new(), times: Vec::new(), directory };
+        let mut lab = Self {
+            home: home.clone(),
+            name: name.to_owned(),
+            record,
+            hosts: Vec::new(),
+            times: Vec::new(),
+            directory,
+        };
         lab.hosts = lab.recorded_hosts();
         Ok(lab)
     }
@@ -217,10 +239,19 @@ impl Lab {
     /// Names of all labs of this home, sorted.
     pub fn names(home: &Home) -> Result<Vec<String>, Error> {
         let labs = home.labs();
-        let failed = |source| Error::File { path: labs.clone(), source };
+        let failed = |source| Error::File {
+            path: labs.clone(),
+            source,
+        };
         let mut names = Vec::new();
         for entry in fs::read_dir(&labs).map_err(failed)? {
-            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+            names.push(
+                entry
+                    .map_err(failed)?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
         }
         names.sort();
         Ok(names)
@@ -256,7 +287,10 @@ impl Lab {
         self.hosts
             .iter()
             .find(|host| host.name() == name || host.host_name() == name)
-            .ok_or_else(|| Error::NoHost { lab: self.name.clone(), host: name.to_owned() })
+            .ok_or_else(|| Error::NoHost {
+                lab: self.name.clone(),
+                host: name.to_owned(),
+            })
     }
 
     /// Brings up more hosts in a lab that is up. Those that are up before stay if one of the new ones fails.
@@ -289,14 +323,18 @@ impl Lab {
         for spec in specs {
             let number = self.record.hosts.len() + 1;
             let number = u8::try_from(number).expect("a lab has at most 99 hosts");
-            self.record.hosts.push(host::Record { number, spec: spec.clone() });
+            self.record.hosts.push(host::Record {
+                number,
+                spec: spec.clone(),
+            });
         }
         // Known before they are made, so that a killed run's hosts are found.
         self.save()?;
         let before = self.hosts.len();
         self.hosts = self.recorded_hosts();
         let key = self.directory.join("id_ed25519.pub");
-        let public_key = fs::read_to_string(&key).map_err(|source| Error::File { path: key, source })?;
+        let public_key =
+            fs::read_to_string(&key).map_err(|source| Error::File { path: key, source })?;
         let begun = Instant::now();
         let results: Vec<Result<Duration, Error>> = thread::scope(|scope| {
             let makers: Vec<_> = self.hosts[before..]
@@ -308,7 +346,7 @@ impl Lab {
                         host.make(public_key).map_err(|source| Error::Host {
                             lab: name.clone(),
                             host: host.name(),
-                            source,
+                            source: Box::new(source),
                         })?;
                         let time = begun.elapsed();
                         progress::say(&format!(
@@ -322,7 +360,10 @@ impl Lab {
                     })
                 })
                 .collect();
-            makers.into_iter().map(|maker| maker.join().expect("a host's maker does not panic")).collect()
+            makers
+                .into_iter()
+                .map(|maker| maker.join().expect("a host's maker does not panic"))
+                .collect()
         });
         for result in results {
             self.times.push(result?);
@@ -333,14 +374,31 @@ impl Lab {
     fn credentials(&self, specs: &[HostSpec]) -> Result<(), Error> {
         let key = self.directory.join("id_ed25519").display().to_string();
         let comment = format!("etcd-lab-{}", self.name);
-        run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", &comment, "-f", &key])
-            .map_err(|source| Error::Key { source })?;
-        if specs.iter().any(|spec| matches!(spec.access, Access::SudoWithPassword(_))) {
+        run(&[
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            &comment,
+            "-f",
+            &key,
+        ])
+        .map_err(|source| Error::Key { source })?;
+        if specs
+            .iter()
+            .any(|spec| matches!(spec.access, Access::SudoWithPassword(_)))
+        {
             let path = self.directory.join("sudo_password");
-            let random = fs::read_to_string("/proc/sys/kernel/random/uuid")
-                .map_err(|source| Error::File { path: path.clone(), source })?;
-            root::write_file(&path, 0o600, &random)
-                .map_err(|source| Error::Unmount { name: self.name.clone(), source })?;
+            let random = fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(|source| {
+                Error::File {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
+            root::write_file(&path, 0o600, &random).map_err(|source| Error::Password { source })?;
         }
         Ok(())
     }
@@ -348,11 +406,9 @@ impl Lab {
     fn write_known_hosts(&self) -> Result<(), Error> {
         let mut text = String::new();
         for host in &self.hosts {
-            let line = host.known_host().map_err(|source| Error::Host {
-                lab: self.name.clone(),
-                host: host.name(),
-                source,
-            })?;
+            let line = host
+                .known_host()
+                .map_err(|source| self.host_failed(host, source))?;
             text.push_str(&line);
         }
         write_whole(&self.directory.join("known_hosts"), text.as_bytes())
@@ -360,10 +416,14 @@ impl Lab {
 
     fn remove(&mut self) -> Result<(), Error> {
         for host in self.recorded_hosts() {
-            host.end().map_err(|source| Error::Host { lab: self.name.clone(), host: host.name(), source })?;
+            host.end()
+                .map_err(|source| self.host_failed(&host, source))?;
         }
         // Mounts of hosts that the record does not know do not exist, but removing files through one would be bad.
-        root::unmount(&self.directory).map_err(|source| Error::Unmount { name: self.name.clone(), source })?;
+        root::unmount(&self.directory).map_err(|source| Error::Unmount {
+            name: self.name.clone(),
+            source,
+        })?;
         for network in Network::all_claimed_by(&self.owner()) {
             network.remove(&self.owner())?;
         }
@@ -373,7 +433,10 @@ impl Lab {
         for result in [fs::remove_file(&record), fs::remove_dir_all(directory)] {
             match result {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::File { path: directory.clone(), source });
+                    return Err(Error::File {
+                        path: directory.clone(),
+                        source,
+                    });
                 }
                 _ => {}
             }
@@ -382,12 +445,30 @@ impl Lab {
     }
 
     fn recorded_hosts(&self) -> Vec<Host> {
-        let Some(network) = self.record.network else { return Vec::new() };
+        let Some(network) = self.record.network else {
+            return Vec::new();
+        };
         self.record
             .hosts
             .iter()
-            .map(|record| Host::new(&self.home, &self.name, &self.directory, network, record.clone()))
+            .map(|record| {
+                Host::new(
+                    &self.home,
+                    &self.name,
+                    &self.directory,
+                    network,
+                    record.clone(),
+                )
+            })
             .collect()
+    }
+
+    fn host_failed(&self, host: &Host, source: host::Error) -> Error {
+        Error::Host {
+            lab: self.name.clone(),
+            host: host.name(),
+            source: Box::new(source),
+        }
     }
 
     /// What the bridge says of itself.
@@ -397,8 +478,10 @@ impl Lab {
 
     fn save(&self) -> Result<(), Error> {
         let path = self.directory.join(RECORD);
-        let text = serde_json::to_vec_pretty(&self.record)
-            .map_err(|source| Error::Record { path: path.clone(), source })?;
+        let text = serde_json::to_vec_pretty(&self.record).map_err(|source| Error::Record {
+            path: path.clone(),
+            source,
+        })?;
         write_whole(&path, &text)
     }
 }
@@ -424,9 +507,22 @@ pub fn sweep(home: &Home) -> Result<(), Error> {
         let record = match load(&directory)? {
             Some(record) if !record.is_leftover() => continue,
             Some(record) => record,
-            None => Record { format: FORMAT, owner: None, maker: None, network: None, hosts: Vec::new() },
+            None => Record {
+                format: FORMAT,
+                owner: None,
+                maker: None,
+                network: None,
+                hosts: Vec::new(),
+            },
         };
-        let mut lab = Lab { home: home.clone(), name, record, hosts: Vec::new(), times: Vec::new(), directory };
+        let mut lab = Lab {
+            home: home.clone(),
+            name,
+            record,
+            hosts: Vec::new(),
+            times: Vec::new(),
+            directory,
+        };
         lab.remove()?;
     }
     Ok(())
@@ -435,7 +531,9 @@ pub fn sweep(home: &Home) -> Result<(), Error> {
 fn load(directory: &Path) -> Result<Option<Record>, Error> {
     let path = directory.join(RECORD);
     match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|source| Error::Record { path, source }),
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|source| Error::Record { path, source }),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File { path, source }),
     }
@@ -446,17 +544,32 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     fs::write(&new, content)
         .and_then(|()| fs::rename(&new, path))
-        .map_err(|source| Error::File { path: path.to_owned(), source })
+        .map_err(|source| Error::File {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
     let is_valid = (1..=32).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-');
-    if is_valid { Ok(()) } else { Err(Error::InvalidName { name: name.to_owned() }) }
+    if is_valid {
+        Ok(())
+    } else {
+        Err(Error::InvalidName {
+            name: name.to_owned(),
+        })
+    }
 }
 
 fn check_size(hosts: usize) -> Result<(), Error> {
-    if (1..=MOST_HOSTS).contains(&hosts) { Ok(()) } else { Err(Error::InvalidSize { hosts }) }
+    if (1..=MOST_HOSTS).contains(&hosts) {
+        Ok(())
+    } else {
+        Err(Error::InvalidSize { hosts })
+    }
 }

@@ -8,15 +8,16 @@
 
 pub mod base;
 pub mod bridge;
-mod cgroup;
-mod command;
+pub mod cgroup;
+pub mod command;
 pub mod home;
 pub mod host;
 pub mod lab;
-mod machine;
-mod process;
+pub mod machine;
+pub mod prerequisite;
+pub mod process;
 pub mod progress;
-mod root;
+pub mod root;
 pub mod spec;
 
 pub use base::Release;

@@ -1,2 +1,116 @@
-//! `cargo lab`.
-fn main() {}
+//! `cargo lab`: the one entry for demo, tests and bench, and a tool for people.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool answers on its standard output"
+)]
+
+mod arguments;
+mod status;
+
+use std::error::Error;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Action, Arguments, Up};
+use lab::{Home, Host, Lab, Spec, lab as labs, prerequisite, progress};
+
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    progress::start();
+    match run(Arguments::parse().action) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Outcome {
+    prerequisite::root()?;
+    let home = Home::open()?;
+    match action {
+        Action::Up(wish) => up(&home, &wish),
+        Action::Down { lab, all } => down(&home, &lab, all),
+        Action::Status { lab, json } => status::print(&home, lab.as_deref(), json),
+        Action::Ssh { target, command } => {
+            let lab = Lab::open(&home, &target.lab)?;
+            let mut ssh = lab.host(&target.host)?.ssh();
+            // A person types into it.
+            ssh.stdin(std::process::Stdio::inherit());
+            Err(ssh.args(command).exec().into())
+        }
+        Action::Root { target, command } => on(&home, &target, |host| {
+            let argv: Vec<&str> = command.iter().map(String::as_str).collect();
+            let output = host.root(&argv)?;
+            std::io::stdout().write_all(&output.stdout)?;
+            std::io::stderr().write_all(&output.stderr)?;
+            let code = output
+                .status
+                .code()
+                .and_then(|code| u8::try_from(code).ok());
+            Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        }),
+        Action::PowerOff { target } => on(&home, &target, |host| done(host.kill())),
+        Action::Boot { target } => on(&home, &target, |host| done(host.boot())),
+        Action::Reboot { target } => on(&home, &target, |host| done(host.reboot())),
+        Action::Cut { target } => on(&home, &target, |host| done(host.cut_network())),
+        Action::Join { target } => on(&home, &target, |host| done(host.join_network())),
+        Action::Fill { target, free } => on(&home, &target, |host| done(host.fill_disk(free))),
+        Action::Free { target } => on(&home, &target, |host| done(host.free_disk())),
+    }
+}
+
+fn on(home: &Home, target: &arguments::Target, act: impl FnOnce(&Host) -> Outcome) -> Outcome {
+    act(Lab::open(home, &target.lab)?.host(&target.host)?)
+}
+
+fn done<E: Error + 'static>(result: Result<(), E>) -> Outcome {
+    result?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(home: &Home, wish: &Up) -> Outcome {
+    prerequisite::for_hosts(home)?;
+    let hosts = wish.specs();
+    let lab = Lab::up(
+        home,
+        &Spec {
+            name: wish.lab.clone(),
+            hosts,
+            is_ephemeral: false,
+        },
+    )?;
+    status::print(home, Some(lab.name()), wish.json)?;
+    if !wish.json {
+        let name = lab.name();
+        println!("\nLook around: cargo lab ssh --lab {name} 1");
+        println!("Remove:      cargo lab down --lab {name}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn down(home: &Home, lab: &str, all: bool) -> Outcome {
+    labs::sweep(home)?;
+    let names = if all {
+        Lab::names(home)?
+    } else {
+        vec![lab.to_owned()]
+    };
+    for name in names {
+        Lab::open(home, &name)?.down()?;
+        progress::say(&format!("lab {name} is removed"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -43,12 +43,17 @@ impl Process {
     /// The process that has number `pid` now; `None` if there is none, or it has ended and is not yet reaped.
     pub fn of(pid: i32) -> Option<Self> {
         let start_ticks = start_ticks(pid)?;
-        Some(Self { pid, start_ticks, boot_id: boot_id() })
+        Some(Self {
+            pid,
+            start_ticks,
+            boot_id: boot_id(),
+        })
     }
 
     /// This process.
     pub fn current() -> Self {
-        let pid = i32::try_from(std::process::id()).expect("Linux gives process numbers below 2^22");
+        let pid =
+            i32::try_from(std::process::id()).expect("Linux gives process numbers below 2^22");
         Self::of(pid).expect("a process that runs is in /proc")
     }
 
@@ -78,8 +83,13 @@ impl Process {
     /// # Errors
     /// [`Error::Signal`] if the kernel refuses, [`Error::StillThere`] after `deadline`.
     pub fn kill(&self, deadline: Duration) -> Result<(), Error> {
-        let failed = |source: Errno| Error::Signal { pid: self.pid, source: source.into() };
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(()) };
+        let failed = |source: Errno| Error::Signal {
+            pid: self.pid,
+            source: source.into(),
+        };
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(());
+        };
         // The descriptor is taken before the identity is checked: from here on the number cannot change its owner.
         let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => descriptor,
@@ -97,7 +107,8 @@ impl Process {
         let end = Instant::now() + deadline;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             let timeout = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).expect("a deadline is far below 2^63 seconds"),
+                tv_sec: i64::try_from(left.as_secs())
+                    .expect("a deadline is far below 2^63 seconds"),
                 tv_nsec: left.subsec_nanos().into(),
             };
             let mut descriptors = [PollFd::new(&descriptor, PollFlags::IN)];
@@ -107,7 +118,10 @@ impl Process {
                 Err(source) => return Err(failed(source)),
             }
         }
-        Err(Error::StillThere { pid: self.pid, deadline })
+        Err(Error::StillThere {
+            pid: self.pid,
+            deadline,
+        })
     }
 }
 
@@ -124,7 +138,10 @@ fn start_ticks(pid: i32) -> Option<u64> {
 }
 
 fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -134,17 +151,26 @@ mod tests {
 
     #[test]
     fn kills_the_process_it_was_made_from_and_no_other_of_the_same_number() {
-        let mut child = command(&["sleep", "600"]).spawn().expect("sleep is on every machine");
+        let mut child = command(&["sleep", "600"])
+            .spawn()
+            .expect("sleep is on every machine");
         let pid = i32::try_from(child.id()).expect("a process number");
         let process = Process::of(pid).expect("it runs");
-        let other = Process { start_ticks: process.start_ticks + 1, ..process.clone() };
+        let other = Process {
+            start_ticks: process.start_ticks + 1,
+            ..process.clone()
+        };
 
-        other.kill(Duration::from_secs(5)).expect("a process that is not there is fine");
+        other
+            .kill(Duration::from_secs(5))
+            .expect("a process that is not there is fine");
         assert!(process.is_alive());
 
         process.kill(Duration::from_secs(5)).expect("it ends");
         assert!(!process.is_alive());
         child.wait().expect("it can be reaped");
-        process.kill(Duration::from_secs(5)).expect("ended before is fine");
+        process
+            .kill(Duration::from_secs(5))
+            .expect("ended before is fine");
     }
 }

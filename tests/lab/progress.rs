@@ -11,7 +11,10 @@ pub fn start() {
 }
 
 /// Shows one line.
-#[expect(clippy::print_stderr, reason = "progress for a person is what this module is for")]
+#[expect(
+    clippy::print_stderr,
+    reason = "progress for a person is what this module is for"
+)]
 pub fn say(text: &str) {
     eprintln!("[{:6.1} s] {text}", START.elapsed().as_secs_f64());
 }

@@ -84,7 +84,11 @@ pub(crate) fn make(home: &Home, wish: &Wish<'_>) -> Result<(), Error> {
     identity(&root, wish)?;
     login(&root, wish)?;
     for package in &wish.spec.without_packages {
-        inside(&root, "remove a package", &["dpkg", "--purge", "--force-depends", package])?;
+        inside(
+            &root,
+            "remove a package",
+            &["dpkg", "--purge", "--force-depends", package],
+        )?;
     }
     Ok(())
 }
@@ -95,22 +99,36 @@ pub(crate) fn mount(home: &Home, spec: &HostSpec, directory: &Path) -> Result<()
     if is_mounted(&root)? {
         return Ok(());
     }
-    let base = base::ensure(home, spec.release)?;
+    let [prepared, plain] = base::ensure(home, spec.release)?;
     for part in ["upper", "work", "root"] {
         let part = directory.join(part);
         fs::create_dir_all(&part).map_err(|source| Error::Write { path: part, source })?;
     }
     let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        base.display(),
+        "lowerdir={}:{},upperdir={},workdir={}",
+        prepared.display(),
+        plain.display(),
         directory.join("upper").display(),
         directory.join("work").display()
     );
-    let mounted = |argv: &[&str]| run(argv).map(drop).map_err(|source| Error::Run { step: "mount the root", source });
+    let mounted = |argv: &[&str]| {
+        run(argv).map(drop).map_err(|source| Error::Run {
+            step: "mount the root",
+            source,
+        })
+    };
     let at = |inner: &str| root.join(inner).display().to_string();
-    mounted(&["mount", "-t", "overlay", "etcd-lab", "-o", &options, &root.display().to_string()])?;
+    mounted(&[
+        "mount",
+        "-t",
+        "overlay",
+        "etcd-lab",
+        "-o",
+        &options,
+        &root.display().to_string(),
+    ])?;
     if let Some(bytes) = spec.disk_bytes {
-        disk(directory, &base, &root, bytes)?;
+        disk(directory, &root, bytes)?;
     }
     if spec.is_noexec {
         for inner in ["tmp", "home", "var/tmp"] {
@@ -128,8 +146,14 @@ pub(crate) fn seal(spec: &HostSpec, directory: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let usr = usr.display().to_string();
-    for argv in [["mount", "--bind", &usr, &usr], ["mount", "-o", "remount,bind,ro", &usr]] {
-        run(&argv).map_err(|source| Error::Run { step: "make /usr read-only", source })?;
+    for argv in [
+        ["mount", "--bind", &usr, &usr],
+        ["mount", "-o", "remount,bind,ro", &usr],
+    ] {
+        run(&argv).map_err(|source| Error::Run {
+            step: "make /usr read-only",
+            source,
+        })?;
     }
     Ok(())
 }
@@ -155,29 +179,71 @@ fn is_mounted(path: &Path) -> Result<bool, Error> {
 
 /// Mount points of this machine, in the order of mounting.
 fn mounts() -> Result<Vec<PathBuf>, Error> {
-    let text = fs::read_to_string("/proc/self/mountinfo").map_err(|source| Error::Mounts { source })?;
+    let text =
+        fs::read_to_string("/proc/self/mountinfo").map_err(|source| Error::Mounts { source })?;
     // Field 5 is the mount point (proc(5)). The lab's own paths have no character that the kernel would escape.
-    Ok(text.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect())
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .collect())
 }
 
 /// A disk of its own for `/var`, with the base's content.
-fn disk(directory: &Path, base: &Path, root: &Path, bytes: u64) -> Result<(), Error> {
-    let step = |step: &'static str, argv: &[&str]| run(argv).map(drop).map_err(|source| Error::Run { step, source });
+fn disk(directory: &Path, root: &Path, bytes: u64) -> Result<(), Error> {
+    let step = |step: &'static str, argv: &[&str]| {
+        run(argv)
+            .map(drop)
+            .map_err(|source| Error::Run { step, source })
+    };
     let image = directory.join("var.img");
-    let shown = image.display().to_string();
-    let is_new = !image.exists();
-    if is_new {
-        let file = fs::File::create(&image).map_err(|source| Error::Write { path: image.clone(), source })?;
-        file.set_len(bytes).map_err(|source| Error::Write { path: image, source })?;
-        // No blocks kept for root: what is said to be full is full for etcd too.
-        step("format the disk", &["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,nodiscard", &shown])?;
-    }
     let var = root.join("var").display().to_string();
-    step("mount the disk", &["mount", "-o", "loop", &shown, &var])?;
-    if is_new {
-        step("fill the disk with the base's /var", &["cp", "-a", &format!("{}/var/.", base.display()), &var])?;
+    if !image.exists() {
+        let new = directory.join("var.new");
+        let aside = directory.join("var");
+        let file = fs::File::create(&new).map_err(|source| Error::Write {
+            path: new.clone(),
+            source,
+        })?;
+        file.set_len(bytes).map_err(|source| Error::Write {
+            path: new.clone(),
+            source,
+        })?;
+        fs::create_dir_all(&aside).map_err(|source| Error::Write {
+            path: aside.clone(),
+            source,
+        })?;
+        let aside = aside.display().to_string();
+        let shown = new.display().to_string();
+        // No blocks kept for root: what is said to be full is full for etcd too.
+        step(
+            "format the disk",
+            &[
+                "mkfs.ext4",
+                "-q",
+                "-F",
+                "-m",
+                "0",
+                "-E",
+                "lazy_itable_init=1,nodiscard",
+                &shown,
+            ],
+        )?;
+        step(
+            "mount the new disk",
+            &["mount", "-o", "loop", &shown, &aside],
+        )?;
+        step(
+            "copy /var to the disk",
+            &["cp", "-a", &format!("{var}/."), &aside],
+        )?;
+        step("unmount the new disk", &["umount", &aside])?;
+        fs::rename(&new, &image).map_err(|source| Error::Write { path: new, source })?;
     }
-    Ok(())
+    step(
+        "mount the disk",
+        &["mount", "-o", "loop", &image.display().to_string(), &var],
+    )
 }
 
 fn network(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
@@ -206,7 +272,12 @@ fn network(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
 }
 
 fn identity(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
-    write(root, "etc/hostname", 0o644, &format!("{}\n", wish.host_name))?;
+    write(
+        root,
+        "etc/hostname",
+        0o644,
+        &format!("{}\n", wish.host_name),
+    )?;
     write(
         root,
         "etc/hosts",
@@ -218,9 +289,26 @@ fn identity(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
         ),
     )?;
     write(root, MARKER.trim_start_matches('/'), 0o644, wish.marker)?;
-    let key = root.join("etc/ssh/ssh_host_ed25519_key").display().to_string();
-    run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", wish.host_name, "-f", &key])
-        .map_err(|source| Error::Run { step: "make the host key", source })?;
+    let key = root
+        .join("etc/ssh/ssh_host_ed25519_key")
+        .display()
+        .to_string();
+    run(&[
+        "ssh-keygen",
+        "-q",
+        "-t",
+        "ed25519",
+        "-N",
+        "",
+        "-C",
+        wish.host_name,
+        "-f",
+        &key,
+    ])
+    .map_err(|source| Error::Run {
+        step: "make the host key",
+        source,
+    })?;
     Ok(())
 }
 
@@ -228,22 +316,53 @@ fn login(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
     let access = &wish.spec.access;
     let user = access.user();
     if *access != Access::Root {
-        inside(root, "add the user", &["useradd", "--create-home", "--shell", "/bin/bash", user])?;
+        inside(
+            root,
+            "add the user",
+            &["useradd", "--create-home", "--shell", "/bin/bash", user],
+        )?;
     }
-    let home = if *access == Access::Root { "root".to_owned() } else { format!("home/{user}") };
+    let home = if *access == Access::Root {
+        "root".to_owned()
+    } else {
+        format!("home/{user}")
+    };
     let ssh = root.join(&home).join(".ssh");
-    fs::create_dir_all(&ssh).map_err(|source| Error::Write { path: ssh.clone(), source })?;
-    fs::set_permissions(&ssh, Permissions::from_mode(0o700)).map_err(|source| Error::Write { path: ssh, source })?;
-    write(root, &format!("{home}/.ssh/authorized_keys"), 0o600, wish.public_key)?;
+    fs::create_dir_all(&ssh).map_err(|source| Error::Write {
+        path: ssh.clone(),
+        source,
+    })?;
+    fs::set_permissions(&ssh, Permissions::from_mode(0o700))
+        .map_err(|source| Error::Write { path: ssh, source })?;
+    write(
+        root,
+        &format!("{home}/.ssh/authorized_keys"),
+        0o600,
+        wish.public_key,
+    )?;
     let owner = format!("{user}:{user}");
-    inside(root, "give the user its key", &["chown", "-R", &owner, &format!("/{home}/.ssh")])?;
+    inside(
+        root,
+        "give the user its key",
+        &["chown", "-R", &owner, &format!("/{home}/.ssh")],
+    )?;
     match access {
         Access::Root | Access::WithoutSudo(_) => {}
         Access::Sudo(_) => {
-            write(root, "etc/sudoers.d/lab", 0o440, &format!("{user} ALL=(ALL:ALL) NOPASSWD: ALL\n"))?;
+            write(
+                root,
+                "etc/sudoers.d/lab",
+                0o440,
+                &format!("{user} ALL=(ALL:ALL) NOPASSWD: ALL\n"),
+            )?;
         }
         Access::SudoWithPassword(_) => {
-            write(root, "etc/sudoers.d/lab", 0o440, &format!("{user} ALL=(ALL:ALL) ALL\n"))?;
+            write(
+                root,
+                "etc/sudoers.d/lab",
+                0o440,
+                &format!("{user} ALL=(ALL:ALL) ALL\n"),
+            )?;
             set_password(root, user, wish.password_file)?;
         }
     }
@@ -252,14 +371,20 @@ fn login(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
 
 /// The password goes from its file to chpasswd by standard input: argument lists are readable by everybody.
 fn set_password(root: &Path, user: &str, password_file: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Write { path: password_file.to_owned(), source };
+    let failed = |source| Error::Write {
+        path: password_file.to_owned(),
+        source,
+    };
     let password = fs::read_to_string(password_file).map_err(failed)?;
     let line = password_file.with_extension("chpasswd");
     write_file(&line, 0o600, &format!("{user}:{}\n", password.trim_end()))?;
     let input = fs::File::open(&line).map_err(failed)?;
     fs::remove_file(&line).map_err(failed)?;
     let mut chpasswd = command::command(&["chroot", &root.display().to_string(), "chpasswd"]);
-    command::output(chpasswd.stdin(input)).map_err(|source| Error::Run { step: "set the password", source })?;
+    command::output(chpasswd.stdin(input)).map_err(|source| Error::Run {
+        step: "set the password",
+        source,
+    })?;
     Ok(())
 }
 
@@ -267,21 +392,35 @@ fn inside(root: &Path, step: &'static str, argv: &[&str]) -> Result<(), Error> {
     let root = root.display().to_string();
     let mut whole = vec!["chroot", &root];
     whole.extend(argv);
-    run(&whole).map(drop).map_err(|source| Error::Run { step, source })
+    run(&whole)
+        .map(drop)
+        .map_err(|source| Error::Run { step, source })
 }
 
 fn write(root: &Path, path: &str, mode: u32, text: &str) -> Result<(), Error> {
     let file = root.join(path);
     let parent = file.parent().expect("a file in the root has a directory");
-    fs::create_dir_all(parent).map_err(|source| Error::Write { path: parent.to_owned(), source })?;
+    fs::create_dir_all(parent).map_err(|source| Error::Write {
+        path: parent.to_owned(),
+        source,
+    })?;
     write_file(&file, mode, text)
 }
 
 /// Writes a file that nobody else could read meanwhile.
 pub(crate) fn write_file(path: &Path, mode: u32, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::Write { path: path.to_owned(), source };
-    let mut file =
-        OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(path).map_err(failed)?;
-    file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
+    let failed = |source| Error::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path)
+        .map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(mode))
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)
 }

@@ -23,7 +23,11 @@ pub struct Spec {
 impl Spec {
     /// A lab of `hosts` that ends with this process.
     pub fn ephemeral(name: &str, hosts: Vec<HostSpec>) -> Self {
-        Self { name: name.to_owned(), hosts, is_ephemeral: true }
+        Self {
+            name: name.to_owned(),
+            hosts,
+            is_ephemeral: true,
+        }
     }
 }
 
@@ -87,7 +91,10 @@ impl HostSpec {
     /// The same host with an IPv6 address only.
     #[must_use]
     pub fn v6(self) -> Self {
-        Self { family: Family::V6, ..self }
+        Self {
+            family: Family::V6,
+            ..self
+        }
     }
 
     /// The same host with another login.
@@ -99,6 +106,9 @@ impl HostSpec {
     /// The same host with a disk of its own for `/var`.
     #[must_use]
     pub fn disk(self, bytes: u64) -> Self {
-        Self { disk_bytes: Some(bytes), ..self }
+        Self {
+            disk_bytes: Some(bytes),
+            ..self
+        }
     }
 }

@@ -1,0 +1,115 @@
+//! Shows what there is, to a person or to a program.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::Outcome;
+use lab::{Family, Home, Host, Lab, Release};
+
+/// `cargo lab status --json`. Fields are added, never renamed.
+#[derive(Debug, Serialize)]
+struct Status {
+    home: PathBuf,
+    demo_dir: PathBuf,
+    archives_dir: PathBuf,
+    labs: Vec<LabStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct LabStatus {
+    name: String,
+    directory: PathBuf,
+    bridge: Option<String>,
+    /// Addresses of this machine on the bridge.
+    gateway: Option<String>,
+    gateway_v6: Option<String>,
+    hosts: Vec<HostStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct HostStatus {
+    name: String,
+    host_name: String,
+    address: String,
+    user: String,
+    private_key_file: PathBuf,
+    known_hosts_file: PathBuf,
+    sudo_password_file: Option<PathBuf>,
+    release: Release,
+    is_on: bool,
+    root_dir: PathBuf,
+    console_file: PathBuf,
+}
+
+/// Prints the lab of this name, or all of them.
+pub(crate) fn print(home: &Home, lab: Option<&str>, json: bool) -> Outcome {
+    let names = lab.map_or_else(|| Lab::names(home), |name| Ok(vec![name.to_owned()]))?;
+    let labs = names
+        .iter()
+        .map(|name| Ok(lab_status(&Lab::open(home, name)?)))
+        .collect::<Result<_, lab::lab::Error>>()?;
+    let status = Status {
+        home: home.path().to_owned(),
+        demo_dir: home.demo(),
+        archives_dir: home.archives(),
+        labs,
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if status.labs.is_empty() {
+        println!("no lab is up (`cargo lab up` makes one)");
+    }
+    for lab in &status.labs {
+        println!(
+            "lab {} on {}",
+            lab.name,
+            lab.bridge.as_deref().unwrap_or("no bridge")
+        );
+        for host in &lab.hosts {
+            println!(
+                "  {:<12} {:<24} {:<9} {:<8} {}",
+                host.host_name,
+                host.address,
+                host.release,
+                host.user,
+                if host.is_on { "on" } else { "off" }
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lab_status(lab: &Lab) -> LabStatus {
+    let gateway = |family| {
+        lab.network()
+            .map(|network| network.gateway(family).to_string())
+    };
+    LabStatus {
+        name: lab.name().to_owned(),
+        directory: lab.directory().to_owned(),
+        bridge: lab.network().map(lab::bridge::Network::bridge),
+        gateway: gateway(Family::V4),
+        gateway_v6: gateway(Family::V6),
+        hosts: lab.hosts().iter().map(host_status).collect(),
+    }
+}
+
+fn host_status(host: &Host) -> HostStatus {
+    HostStatus {
+        name: host.name(),
+        host_name: host.host_name().to_owned(),
+        address: host.address().to_string(),
+        user: host.user().to_owned(),
+        private_key_file: host.private_key_file(),
+        known_hosts_file: host.known_hosts_file(),
+        sudo_password_file: host.sudo_password_file(),
+        release: host.spec().release,
+        is_on: host.is_on(),
+        root_dir: host.root_directory(),
+        console_file: host.console(),
+    }
+}
