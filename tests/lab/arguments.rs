@@ -30,6 +30,8 @@ pub(crate) enum Action {
         #[arg(long, conflicts_with = "lab")]
         all: bool,
     },
+    /// Builds the real programs and packs their release archives.
+    Programs,
     /// Shows labs and hosts.
     Status {
         /// Only this lab.

@@ -6,6 +6,7 @@
 //!
 //! Absent: anything that knows what the provider does. The lab gives hosts and programs; the tests say what should be so.
 
+pub mod archive;
 pub mod base;
 pub mod bridge;
 pub mod cgroup;
@@ -16,7 +17,9 @@ pub mod lab;
 pub mod machine;
 pub mod prerequisite;
 pub mod process;
+pub mod program;
 pub mod progress;
+pub mod repository;
 pub mod root;
 pub mod spec;
 

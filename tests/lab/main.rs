@@ -17,7 +17,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Action, Arguments, Up};
-use lab::{Home, Host, Lab, Spec, lab as labs, prerequisite, progress};
+use lab::program::Program;
+use lab::{Home, Host, Lab, Spec, archive, lab as labs, prerequisite, progress};
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 
@@ -43,6 +44,13 @@ fn run(action: Action) -> Outcome {
     match action {
         Action::Up(wish) => up(&home, &wish),
         Action::Down { lab, all } => down(&home, &lab, all),
+        Action::Programs => {
+            for program in Program::all()? {
+                println!("{}", program.ensure(&home)?.display());
+            }
+            println!("{}", archive::ensure(&home)?.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Status { lab, json } => status::print(&home, lab.as_deref(), json),
         Action::Ssh { target, command } => {
             let lab = Lab::open(&home, &target.lab)?;

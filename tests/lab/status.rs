@@ -1,11 +1,13 @@
 //! Shows what there is, to a person or to a program.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use crate::Outcome;
+use lab::program::{self, Program};
 use lab::{Family, Home, Host, Lab, Release};
 
 /// `cargo lab status --json`. Fields are added, never renamed.
@@ -14,6 +16,8 @@ struct Status {
     home: PathBuf,
     demo_dir: PathBuf,
     archives_dir: PathBuf,
+    /// Directory of the binaries by program and version; only those that are built.
+    programs: BTreeMap<String, BTreeMap<String, PathBuf>>,
     labs: Vec<LabStatus>,
 }
 
@@ -54,6 +58,7 @@ pub(crate) fn print(home: &Home, lab: Option<&str>, json: bool) -> Outcome {
         home: home.path().to_owned(),
         demo_dir: home.demo(),
         archives_dir: home.archives(),
+        programs: programs(home)?,
         labs,
     };
     if json {
@@ -81,6 +86,20 @@ pub(crate) fn print(home: &Home, lab: Option<&str>, json: bool) -> Outcome {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn programs(home: &Home) -> Result<BTreeMap<String, BTreeMap<String, PathBuf>>, program::Error> {
+    let mut built: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
+    for program in Program::all()? {
+        let binaries = program.directory(home)?.join("bin");
+        if binaries.is_dir() {
+            built
+                .entry(program.name)
+                .or_default()
+                .insert(program.version, binaries);
+        }
+    }
+    Ok(built)
 }
 
 fn lab_status(lab: &Lab) -> LabStatus {
