@@ -1,1 +1,19 @@
-//! Desired and observed state to a plan; pure.
+//! Desired and observed state to a plan.
+//!
+//! Everything here is pure: the same input gives the same plan, on every machine, at any time. What
+//! a plan needs to know of the world comes in as facts; what it wants done goes out as data that can
+//! be printed, compared and checked.
+//!
+//! It must never do I/O, read a clock, draw randomness, log, or be async.
+
+pub mod address;
+pub mod duration;
+pub mod etcd_cluster;
+pub mod etcd_step_ca;
+pub mod facts;
+pub mod issuer;
+pub mod name;
+pub mod node;
+pub mod problem;
+pub mod rendered;
+pub mod version;

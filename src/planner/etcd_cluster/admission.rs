@@ -1,0 +1,159 @@
+//! May this cluster be made on these hosts? Asked at plan and again before the first step.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::{desired::Desired, names, observed::Observed};
+use crate::{facts::{Fact, HostFacts}, name::NodeKey, node::Node, problem::Problems};
+
+/// Oldest systemd whose units are rendered.
+pub(crate) const OLDEST_SYSTEMD: u32 = 239;
+
+/// Collects what stands against making the cluster; hosts that were not seen are warnings.
+///
+/// `id` is the uid that the creation has, if it was begun before: what is its own does not stand in
+/// its way.
+pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems: &mut Problems) {
+    let mut machines: BTreeMap<&str, &NodeKey> = BTreeMap::new();
+    for (key, node) in &desired.nodes {
+        let place = ["nodes", key.as_str(), "host"];
+        let host = match observed.hosts.get(key) {
+            Some(Fact::Known(host)) => host,
+            Some(Fact::Unknown(why)) => {
+                problems.warning(
+                    &place,
+                    format!("Host {} cannot be checked now", node.host),
+                    format!("{why}. If it is made in the same apply, that is expected."),
+                );
+                continue;
+            }
+            None => continue,
+        };
+        if !host.machine_id.is_empty()
+            && let Some(other) = machines.insert(&host.machine_id, key)
+        {
+            problems.error(
+                &place,
+                "Two nodes on one machine",
+                format!("Nodes \"{other}\" and \"{key}\" reach the same machine (machine id {}).", host.machine_id),
+            );
+        }
+        check_host(&node.host, host, &place, problems);
+        check_address(node, host, key, problems);
+        check_ports(desired, node, host, id, problems);
+        check_foreign(desired, key, node, host, id, problems);
+    }
+}
+
+pub(crate) fn check_host(name: &str, host: &HostFacts, place: &[&str], problems: &mut Problems) {
+    if host.init != "systemd" {
+        problems.error(
+            place,
+            format!("Host {name} does not run systemd"),
+            format!("Process 1 is \"{}\". Members are systemd units.", host.init),
+        );
+    } else if host.systemd_version != 0 && host.systemd_version < OLDEST_SYSTEMD {
+        problems.error(
+            place,
+            format!("systemd on {name} is too old"),
+            format!("It is {}; {OLDEST_SYSTEMD} or newer is needed.", host.systemd_version),
+        );
+    }
+    if !matches!(host.architecture.as_str(), "x86_64" | "aarch64") {
+        problems.error(
+            place,
+            format!("No programs for host {name}"),
+            format!("It is a {}; there are programs for x86_64 and aarch64.", host.architecture),
+        );
+    }
+}
+
+fn check_address(node: &Node, host: &HostFacts, key: &NodeKey, problems: &mut Problems) {
+    let own = |address: &String| address.parse::<IpAddr>().is_ok_and(|own| own == node.address);
+    if !host.addresses.is_empty() && !host.addresses.iter().any(own) {
+        problems.error(
+            &["nodes", key.as_str(), "address"],
+            format!("Host {} has no address {}", node.host, node.address),
+            format!(
+                "etcd could not listen there. The host has {}. Set address = \"…\" in node \
+                 \"{key}\"; what other hosts are told is advertise.",
+                host.addresses.join(", ")
+            ),
+        );
+    }
+}
+
+fn check_ports(
+    desired: &Desired,
+    node: &Node,
+    host: &HostFacts,
+    id: Option<&str>,
+    problems: &mut Problems,
+) {
+    let owner = names::owner(&desired.name);
+    let ours = host.owner.as_ref().is_some_and(|owner| Some(owner.id.as_str()) == id);
+    for (attribute, port) in [
+        ("client_port", Some(desired.client_port)),
+        ("peer_port", Some(desired.peer_port)),
+        ("metrics_port", desired.metrics_port),
+    ] {
+        let Some((port, fact)) = port.and_then(|port| Some((port, host.ports.get(&port)?))) else {
+            continue;
+        };
+        if !fact.claimed_by.is_empty() && fact.claimed_by != owner {
+            problems.error(
+                &[attribute],
+                format!("Port {port} on {} belongs to {}", node.host, fact.claimed_by),
+                format!("Give this cluster another {attribute}. Nothing was changed."),
+            );
+        } else if fact.listening && !ours {
+            let who = if fact.process.is_empty() { "Another process" } else { &fact.process };
+            problems.error(
+                &[attribute],
+                format!("Port {port} on {} is taken", node.host),
+                format!(
+                    "{who} listens there{}. Give this cluster another {attribute}, or stop it. \
+                     Nothing was changed.",
+                    if fact.unit.is_empty() { String::new() } else { format!(" (unit {})", fact.unit) }
+                ),
+            );
+        }
+    }
+}
+
+fn check_foreign(
+    desired: &Desired,
+    key: &NodeKey,
+    node: &Node,
+    host: &HostFacts,
+    id: Option<&str>,
+    problems: &mut Problems,
+) {
+    let hosts: Vec<&str> = desired.nodes.values().map(|node| node.host.as_str()).collect();
+    let import = format!("tofu import ADDRESS {}@{}", desired.name, hosts.join(","));
+    if let Some(owner) = &host.owner {
+        if Some(owner.id.as_str()) != id {
+            problems.error(
+                &["name"],
+                format!("Cluster {} exists already on {}", desired.name, node.host),
+                format!(
+                    "It was made by this provider and is not in this state. Take it over with \
+                     `{import}`, or choose another name. Nothing was changed."
+                ),
+            );
+        }
+        return;
+    }
+    let paths = [names::data(&desired.name, key), names::configuration(&desired.name, key)];
+    for path in paths {
+        let there = host.files.get(&path).is_some_and(|file| file.owner.is_empty());
+        if there {
+            problems.error(
+                &["name"],
+                format!("{path} on {} is not ours", node.host),
+                "Another tool made it. Adopting clusters of other tools is not supported yet; \
+                 choose another name, or move it away if it is a left-over. Nothing was changed."
+                    .to_owned(),
+            );
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Clusters: from a wish and facts to the next steps.
+
+mod admission;
+mod certificate;
+mod change;
+mod check;
+mod desired;
+mod drift;
+mod findings;
+mod manifest;
+pub mod names;
+mod observed;
+mod options;
+mod plan;
+mod render;
+mod safety;
+mod status;
+mod step;
+
+pub use admission::admit;
+pub(crate) use admission::check_host;
+pub use certificate::{Role, Subject, subject};
+pub use change::refuse;
+pub use check::{Violation, check};
+pub use desired::{Desired, Tuning, Wish};
+pub use drift::drift;
+pub use manifest::Manifest;
+pub use observed::{Observed, Stored, TooNew};
+pub use plan::{Plan, announce_creation, plan};
+pub use render::{Phase, files};
+pub use safety::{Unsafe, may_disrupt};
+pub use status::status;
+pub use step::Step;

@@ -1,0 +1,52 @@
+//! Names and paths of a cluster on a host, as today's users have them.
+
+use crate::name::{Name, NodeKey};
+
+/// Where etcd's own directories lie.
+pub const HOME: &str = "/var/lib/etcd";
+/// Certificates and keys of members.
+pub const TLS: &str = "/etc/etcd/ssl";
+/// The service user and group.
+pub const USER: &str = "etcd";
+/// The helper as timers call it.
+pub const TIMER_HELPER: &str = "/opt/etcd-node/current/etcd-node";
+
+/// `etcd-<cluster>-<key>`: name of the member, stem of everything else.
+pub fn member(cluster: &Name, key: &NodeKey) -> String {
+    format!("etcd-{cluster}-{key}")
+}
+
+/// Its unit.
+pub fn unit(cluster: &Name, key: &NodeKey) -> String {
+    format!("{}.service", member(cluster, key))
+}
+
+/// Its data directory.
+pub fn data(cluster: &Name, key: &NodeKey) -> String {
+    format!("{HOME}/{}", member(cluster, key))
+}
+
+/// Its configuration.
+pub fn configuration(cluster: &Name, key: &NodeKey) -> String {
+    format!("/etc/etcd/{}-conf.yaml", member(cluster, key))
+}
+
+/// Path of a certificate of it, without the ending.
+pub fn certificate_stem(cluster: &Name, key: &NodeKey, role: &str) -> String {
+    format!("{TLS}/{}-{role}", member(cluster, key))
+}
+
+/// Stem of the renewal timer and service of a role.
+pub fn renewal(cluster: &Name, role: &str) -> String {
+    format!("step-renew-{cluster}-{role}")
+}
+
+/// Owner in the ledger.
+pub fn owner(cluster: &Name) -> String {
+    format!("etcd_cluster/{cluster}")
+}
+
+/// Directory of the programs of a version.
+pub fn programs(version: &semver::Version) -> String {
+    format!("/opt/etcd/{version}")
+}
