@@ -19,6 +19,23 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
+    /// Runs format, lint, tests, lab, acceptance and dependencies, or the stages named.
+    Test {
+        /// Stages.
+        stages: Vec<String>,
+    },
+    /// Runs OpenTofu with the built provider installed, in the current directory.
+    Tofu {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs Terraform with the built provider installed, in the current directory.
+    Terraform {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Brings hosts up and shows them.
     Up(Up),
     /// Ends a lab's hosts and removes all that was made for it.

@@ -98,7 +98,8 @@ pub(crate) fn tail(text: &str) -> String {
     text[start..].to_owned()
 }
 
-fn shown(command: &Command) -> String {
+/// The command line, for people.
+pub(crate) fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(
         command

@@ -487,41 +487,51 @@ impl Lab {
 }
 
 /// Removes the labs whose making was killed and those whose owner has ended.
+///
+/// One that cannot be removed is told and left: it must not keep others from working.
 pub fn sweep(home: &Home) -> Result<(), Error> {
     for name in Lab::names(home)? {
-        let directory = home.labs().join(&name);
-        let is_leftover = {
-            // Under this lock a directory without a record is not one that is being made.
-            let _all = home.lock("labs")?;
-            match load(&directory) {
-                Ok(Some(record)) => record.format == FORMAT && record.is_leftover(),
-                Ok(None) => directory.exists(),
-                Err(error) => return Err(error),
-            }
-        };
-        if !is_leftover {
-            continue;
+        if let Err(error) = sweep_one(home, &name) {
+            progress::say(&format!("lab {name} may be a leftover and stays: {error}"));
         }
-        progress::say(&format!("removing lab {name}, which an earlier run left"));
-        let _lock = home.lock(&format!("lab-{name}"))?;
-        let record = match load(&directory)? {
-            Some(record) if !record.is_leftover() => continue,
-            Some(record) => record,
-            None => Record {
+    }
+    Ok(())
+}
+
+fn sweep_one(home: &Home, name: &str) -> Result<(), Error> {
+    let directory = home.labs().join(name);
+    let leftover = || -> Result<Option<Record>, Error> {
+        match load(&directory)? {
+            Some(record) => {
+                Ok(Some(record).filter(|record| record.format == FORMAT && record.is_leftover()))
+            }
+            None if directory.exists() => Ok(Some(Record {
                 format: FORMAT,
                 owner: None,
                 maker: None,
                 network: None,
                 hosts: Vec::new(),
-            },
-        };
+            })),
+            None => Ok(None),
+        }
+    };
+    {
+        // Under this lock a directory without a record is not one that is being made.
+        let _all = home.lock("labs")?;
+        if leftover()?.is_none() {
+            return Ok(());
+        }
+    }
+    let _lock = home.lock(&format!("lab-{name}"))?;
+    if let Some(record) = leftover()? {
+        progress::say(&format!("removing lab {name}, which an earlier run left"));
         let mut lab = Lab {
             home: home.clone(),
-            name,
+            name: name.to_owned(),
             record,
             hosts: Vec::new(),
             times: Vec::new(),
-            directory,
+            directory: directory.clone(),
         };
         lab.remove()?;
     }

@@ -19,9 +19,11 @@ pub mod prerequisite;
 pub mod process;
 pub mod program;
 pub mod progress;
+pub mod provider;
 pub mod repository;
 pub mod root;
 pub mod spec;
+pub mod stage;
 
 pub use base::Release;
 pub use bridge::Family;

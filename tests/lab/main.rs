@@ -18,6 +18,8 @@ use clap::Parser;
 
 use arguments::{Action, Arguments, Up};
 use lab::program::Program;
+use lab::provider::{self, Cli, Provider};
+use lab::stage::{self, Stage};
 use lab::{Home, Host, Lab, Spec, archive, lab as labs, prerequisite, progress};
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -42,6 +44,9 @@ fn run(action: Action) -> Outcome {
     prerequisite::root()?;
     let home = Home::open()?;
     match action {
+        Action::Test { stages } => test(&home, &stages),
+        Action::Tofu { arguments } => cli(&home, Cli::Tofu, &arguments),
+        Action::Terraform { arguments } => cli(&home, Cli::Terraform, &arguments),
         Action::Up(wish) => up(&home, &wish),
         Action::Down { lab, all } => down(&home, &lab, all),
         Action::Programs => {
@@ -121,4 +126,65 @@ fn down(home: &Home, lab: &str, all: bool) -> Outcome {
         progress::say(&format!("lab {name} is removed"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes the CLI, in the current directory.
+fn cli(home: &Home, cli: Cli, arguments: &[String]) -> Outcome {
+    let provider = Provider::ensure(home)?;
+    let directory = std::env::current_dir()?;
+    if arguments.iter().any(|argument| argument == "init") {
+        let changed = arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("-chdir="));
+        provider::forget_lock(
+            &changed.map_or_else(|| directory.clone(), |inner| directory.join(inner)),
+        )?;
+    }
+    let mut command = provider.command(home, cli, &directory)?;
+    command
+        .args(arguments)
+        .stdin(std::process::Stdio::inherit());
+    Err(command.exec().into())
+}
+
+fn test(home: &Home, names: &[String]) -> Outcome {
+    let reports = stage::run(home, &Stage::named(names)?);
+    println!("\n{:<13} {:>7}  result", "stage", "time");
+    for report in &reports {
+        let result = report.failure.as_ref().map_or_else(
+            || "ok".to_owned(),
+            |failure| format!("FAILED: {}", chain(failure)),
+        );
+        println!(
+            "{:<13} {:>5} s  {result}",
+            report.stage.name(),
+            report.time.as_secs()
+        );
+        for line in &report.closing_lines {
+            println!("{:<13} {:>7}  {line}", "", "");
+        }
+    }
+    let failed: Vec<_> = reports
+        .iter()
+        .filter(|report| report.failure.is_some())
+        .map(|report| report.stage.name())
+        .collect();
+    if failed.is_empty() {
+        println!("all stages passed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("FAILED: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -18,3 +18,12 @@ pub fn start() {
 pub fn say(text: &str) {
     eprintln!("[{:6.1} s] {text}", START.elapsed().as_secs_f64());
 }
+
+/// Shows a line of a program that the lab runs, as it came.
+#[expect(
+    clippy::print_stderr,
+    reason = "progress for a person is what this module is for"
+)]
+pub fn pass_on(line: &str) {
+    eprintln!("{line}");
+}
