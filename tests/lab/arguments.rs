@@ -19,6 +19,14 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
+    /// Builds everything, makes a healthy cluster on three hosts and shows it.
+    Demo {
+        /// Removes the cluster, the hosts and the demo's directory instead.
+        #[arg(long)]
+        destroy: bool,
+    },
+    /// Builds and installs the provider; prints where as JSON.
+    Provider,
     /// Runs format, lint, tests, lab, acceptance and dependencies, or the stages named.
     Test {
         /// Stages.

@@ -11,6 +11,7 @@ pub mod base;
 pub mod bridge;
 pub mod cgroup;
 pub mod command;
+pub mod demo;
 pub mod home;
 pub mod host;
 pub mod lab;

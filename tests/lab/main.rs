@@ -20,7 +20,7 @@ use arguments::{Action, Arguments, Up};
 use lab::program::Program;
 use lab::provider::{self, Cli, Provider};
 use lab::stage::{self, Stage};
-use lab::{Home, Host, Lab, Spec, archive, lab as labs, prerequisite, progress};
+use lab::{Home, Host, Lab, Spec, archive, demo, lab as labs, prerequisite, progress};
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 
@@ -44,6 +44,13 @@ fn run(action: Action) -> Outcome {
     prerequisite::root()?;
     let home = Home::open()?;
     match action {
+        Action::Demo { destroy: true } => done(demo::destroy(&home)),
+        Action::Demo { destroy: false } => show_demo(&home),
+        Action::Provider => {
+            let provider = Provider::ensure(&home)?;
+            println!("{}", serde_json::to_string_pretty(&provider)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Test { stages } => test(&home, &stages),
         Action::Tofu { arguments } => cli(&home, Cli::Tofu, &arguments),
         Action::Terraform { arguments } => cli(&home, Cli::Terraform, &arguments),
@@ -125,6 +132,26 @@ fn down(home: &Home, lab: &str, all: bool) -> Outcome {
         Lab::open(home, &name)?.down()?;
         progress::say(&format!("lab {name} is removed"));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_demo(home: &Home) -> Outcome {
+    let demo = demo::make(home)?;
+    for table in &demo.tables {
+        println!("\n{table}");
+    }
+    println!("\nHosts");
+    status::print_hosts(&demo.lab);
+    println!("\nTimes");
+    for (what, time) in &demo.times {
+        println!("  {what:<36} {:>7.1} s", time.as_secs_f64());
+    }
+    println!("\nLook around");
+    println!("  cargo lab ssh 1                               a shell on the first host");
+    println!("  cargo lab root 2 journalctl -u 'etcd-demo-*'  what a member says");
+    println!("  cargo lab power-off 3; cargo lab boot 3       a power failure and its end");
+    println!("  cd {} && cargo lab tofu plan", demo.directory.display());
+    println!("Remove it all\n  cargo lab demo --destroy");
     Ok(ExitCode::SUCCESS)
 }
 

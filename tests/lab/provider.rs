@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::archive::architecture;
@@ -46,7 +46,13 @@ pub enum Error {
     /// rustc said something unexpected.
     #[error("rustc does not say for which target it compiles")]
     NoTarget,
-    /// The build failed; the compiler has said why.
+    /// The compiler failed and has said why.
+    #[error("{binary} does not compile")]
+    Compile {
+        /// The binary.
+        binary: &'static str,
+    },
+    /// The build could not be run.
     #[error("build {binary}")]
     Build {
         /// The binary.
@@ -80,7 +86,7 @@ pub enum Cli {
 }
 
 /// A provider that is built and installed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Provider {
     /// The provider's binary.
     pub binary: PathBuf,
@@ -158,7 +164,6 @@ fn build(
     cargo.args([
         "build",
         "--release",
-        "--quiet",
         "--message-format=json-render-diagnostics",
     ]);
     cargo
@@ -166,8 +171,14 @@ fn build(
         .envs(environment.iter().copied());
     // The compiler speaks to the person who waits.
     cargo.stderr(Stdio::inherit());
-    let messages = command::long(&format!("building {binary}"), &mut cargo)
-        .map_err(|source| Error::Build { binary, source })?;
+    let messages =
+        command::long(&format!("building {binary}"), &mut cargo).map_err(
+            |source| match source {
+                // Its standard output is for this program, not for people.
+                command::Error::Failed { .. } => Error::Compile { binary },
+                source => Error::Build { binary, source },
+            },
+        )?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)

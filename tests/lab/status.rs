@@ -74,18 +74,27 @@ pub(crate) fn print(home: &Home, lab: Option<&str>, json: bool) -> Outcome {
             lab.name,
             lab.bridge.as_deref().unwrap_or("no bridge")
         );
-        for host in &lab.hosts {
-            println!(
-                "  {:<12} {:<24} {:<9} {:<8} {}",
-                host.host_name,
-                host.address,
-                host.release,
-                host.user,
-                if host.is_on { "on" } else { "off" }
-            );
-        }
+        show(&lab.hosts);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a lab's hosts, one a line.
+pub(crate) fn print_hosts(lab: &Lab) {
+    show(&lab.hosts().iter().map(host_status).collect::<Vec<_>>());
+}
+
+fn show(hosts: &[HostStatus]) {
+    for host in hosts {
+        println!(
+            "  {:<12} {:<24} {:<9} {:<8} {}",
+            host.host_name,
+            host.address,
+            host.release,
+            host.user,
+            if host.is_on { "on" } else { "off" }
+        );
+    }
 }
 
 fn programs(home: &Home) -> Result<BTreeMap<String, BTreeMap<String, PathBuf>>, program::Error> {
