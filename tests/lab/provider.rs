@@ -176,7 +176,7 @@ fn build(
             |source| match source {
                 // Its standard output is for this program, not for people.
                 command::Error::Failed { .. } => Error::Compile { binary },
-                source => Error::Build { binary, source },
+                source @ command::Error::Start { .. } => Error::Build { binary, source },
             },
         )?;
     messages

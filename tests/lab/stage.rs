@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
+
 use crate::archive;
 use crate::base::{self, Release};
 use crate::command;
@@ -19,6 +21,11 @@ use crate::provider::{self, Provider};
 
 /// Version of cargo-deny, installed into the lab's home.
 const CARGO_DENY: &str = "0.20.2";
+
+/// Environment variable that tells tests against real programs where they lie: `<name>-<version>-<hash>/bin`.
+const PROGRAMS_VARIABLE: &str = "ETCD_LAB_PROGRAMS";
+/// Targets that stages of their own run.
+const ON_HOSTS: [&str; 2] = ["hosts", "acceptance"];
 
 /// A stage could not be run or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +53,18 @@ pub enum Error {
     InstallDeny {
         /// What failed.
         source: command::Error,
+    },
+    /// The list of test targets.
+    #[error("list the workspace's test targets")]
+    Targets {
+        /// What failed.
+        source: command::Error,
+    },
+    /// The list of test targets is not what cargo documents.
+    #[error("read the workspace's test targets")]
+    ReadTargets {
+        /// Why.
+        source: serde_json::Error,
     },
     /// The stage's program could not be run.
     #[error("run `{argv}`")]
@@ -153,16 +172,28 @@ impl Stage {
             Self::Tests => {
                 prerequisite::for_builds(home)?;
                 archive::ensure(home)?;
-                cargo(
-                    said,
-                    &[
+                let everything = [
+                    "test",
+                    "--release",
+                    "--workspace",
+                    "--quiet",
+                    "--no-fail-fast",
+                ];
+                let mut result = cargo(said, &everything);
+                for (package, target) in opt_in_targets()? {
+                    let mut real = provider::cargo()?;
+                    real.args([
                         "test",
                         "--release",
-                        "--workspace",
-                        "--quiet",
-                        "--no-fail-fast",
-                    ],
-                )
+                        "--package",
+                        &package,
+                        "--test",
+                        &target,
+                    ]);
+                    real.env(PROGRAMS_VARIABLE, home.programs());
+                    result = result.and(shown(said, real));
+                }
+                result
             }
             Self::Lab => {
                 hosts(home)?;
@@ -194,10 +225,9 @@ impl Stage {
             Self::Dependencies => {
                 let deny = cargo_deny(home)?;
                 let mut command = provider::cargo()?;
-                // What cargo-deny reads is in the lock file and the sources that the build has fetched.
-                command
-                    .args(["deny", "--offline", "--all-features", "check"])
-                    .args(["bans", "licenses", "sources"]);
+                // No advisories: a new one must not break a change that has nothing to do with it.
+                command.args(["deny", "--locked", "--all-features", "check"]);
+                command.args(["bans", "licenses", "sources"]);
                 let path = std::env::var("PATH").unwrap_or_default();
                 command.env("PATH", format!("{deny}:{path}"));
                 shown(said, command)
@@ -249,6 +279,45 @@ fn hosts(home: &Home) -> Result<(), Error> {
         base::ensure(home, release)?;
     }
     Ok(())
+}
+
+/// What `cargo metadata` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+    /// Whether a plain `cargo test` runs it.
+    test: bool,
+}
+
+/// Package and name of the test targets that a plain `cargo test` leaves out, because they need real programs.
+fn opt_in_targets() -> Result<Vec<(String, String)>, Error> {
+    let mut metadata = provider::cargo()?;
+    metadata.args(["metadata", "--no-deps", "--format-version=1"]);
+    let text = command::output(&mut metadata).map_err(|source| Error::Targets { source })?;
+    let metadata: Metadata =
+        serde_json::from_str(&text).map_err(|source| Error::ReadTargets { source })?;
+    let mut found = Vec::new();
+    for package in metadata.packages {
+        for target in package.targets {
+            if target.kind == ["test"] && !target.test && !ON_HOSTS.contains(&target.name.as_str())
+            {
+                found.push((package.name.clone(), target.name));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn cargo(said: &Said, arguments: &[&str]) -> Result<(), Error> {
