@@ -25,6 +25,12 @@ pub(crate) enum Action {
         #[arg(long)]
         destroy: bool,
     },
+    /// Measures the provider beside the floor of this machine and writes docs/performance.md.
+    Bench {
+        /// How often everything is measured.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+        runs: u8,
+    },
     /// Builds and installs the provider; prints where as JSON.
     Provider,
     /// Runs format, lint, tests, lab, acceptance and dependencies, or the stages named.

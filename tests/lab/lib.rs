@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod base;
+pub mod bench;
 pub mod bridge;
 pub mod cgroup;
 pub mod command;

@@ -20,7 +20,9 @@ use arguments::{Action, Arguments, Up};
 use lab::program::Program;
 use lab::provider::{self, Cli, Provider};
 use lab::stage::{self, Stage};
-use lab::{Home, Host, Lab, Spec, archive, demo, lab as labs, prerequisite, progress};
+use lab::{
+    Home, Host, Lab, Spec, archive, bench, demo, lab as labs, prerequisite, progress, repository,
+};
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 
@@ -46,6 +48,12 @@ fn run(action: Action) -> Outcome {
     match action {
         Action::Demo { destroy: true } => done(demo::destroy(&home)),
         Action::Demo { destroy: false } => show_demo(&home),
+        Action::Bench { runs } => {
+            let text = bench::markdown(&bench::run(&home, runs.into())?);
+            println!("{text}");
+            std::fs::write(repository::root().join("docs/performance.md"), text)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Provider => {
             let provider = Provider::ensure(&home)?;
             println!("{}", serde_json::to_string_pretty(&provider)?);

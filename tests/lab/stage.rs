@@ -191,7 +191,9 @@ impl Stage {
                         &target,
                     ]);
                     real.env(PROGRAMS_VARIABLE, home.programs());
-                    result = result.and(shown(said, real));
+                    if let Err(error) = shown(said, real) {
+                        result = result.and(Err(error));
+                    }
                 }
                 result
             }
