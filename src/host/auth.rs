@@ -346,19 +346,18 @@ fn load(identity: &Identity) -> Option<Result<Loaded, String>> {
                 Ok(pem) => Secret::new(pem),
                 Err(error) => return Some(Err(format!("{name}: {error}"))),
             };
-            let certificate = match certificate_file {
-                Some(file) => match std::fs::read_to_string(file) {
+            let certificate = if let Some(file) = certificate_file {
+                match std::fs::read_to_string(file) {
                     Ok(text) => Some(text),
                     Err(error) => {
                         return Some(Err(format!("certificate {}: {error}", file.display())));
                     }
-                },
-                // As ssh does; most keys have none.
-                None => {
-                    let mut file = path.clone().into_os_string();
-                    file.push("-cert.pub");
-                    std::fs::read_to_string(file).ok()
                 }
+            } else {
+                // As ssh does; most keys have none.
+                let mut file = path.clone().into_os_string();
+                file.push("-cert.pub");
+                std::fs::read_to_string(file).ok()
             };
             (name, pem, passphrase, certificate)
         }
@@ -383,12 +382,9 @@ fn load(identity: &Identity) -> Option<Result<Loaded, String>> {
             )));
         }
     };
-    let certificate = match certificate
-        .map(|text| Certificate::from_openssh(text.trim()))
-        .transpose()
-    {
-        Ok(certificate) => certificate,
-        Err(_) => return Some(Err(format!("{name}: its certificate cannot be read"))),
+    let certificate = certificate.map(|text| Certificate::from_openssh(text.trim()));
+    let Ok(certificate) = certificate.transpose() else {
+        return Some(Err(format!("{name}: its certificate cannot be read")));
     };
     Some(Ok(Loaded {
         name,

@@ -275,7 +275,7 @@ impl HostKeyError {
     }
 }
 
-/// The part of /etc/ssh/ssh_host_*_key that belongs to a key's line.
+/// The part of `/etc/ssh/ssh_host_*_key` that belongs to a key's line.
 fn key_file(line: &str) -> &'static str {
     match line
         .split(' ')
@@ -294,6 +294,7 @@ impl Error {
             Self::Refused { .. }
             | Self::Connect { .. }
             | Self::Cut { .. }
+            | Self::Forward { .. }
             | Self::Timeout { .. } => true,
             // sshd hangs up without a word when too many log in at once (MaxStartups).
             Self::Handshake { source, .. } => matches!(
@@ -304,7 +305,6 @@ impl Error {
                     | russh::Error::ConnectionTimeout
                     | russh::Error::KeepaliveTimeout
             ),
-            Self::Forward { .. } => true,
             Self::Bastion { source, .. } => source.is_transient(),
             Self::Start { refusal, .. } => refusal.is_transient(),
             Self::Stopped { .. }

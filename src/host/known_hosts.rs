@@ -1,4 +1,4 @@
-//! Known hosts: which keys a host may show, by the rules of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
+//! Known hosts: which keys a host may show, by the rules of sshd(8), "`SSH_KNOWN_HOSTS` FILE FORMAT".
 //!
 //! Decides whether a key is known, unknown, changed or revoked; what to do then is the session's.
 //! Never writes: a host key is trusted only when a person has put it there.
@@ -317,7 +317,7 @@ fn matches_hash(hashed: &str, name: &str) -> bool {
     hmac::verify(&key, name.as_bytes(), &hash).is_ok()
 }
 
-/// `*` is any text, `?` one character (ssh_config(5), PATTERNS). Linear but for the last star.
+/// `*` is any text, `?` one character (`ssh_config(5)`, PATTERNS). Linear but for the last star.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);

@@ -38,7 +38,7 @@ pub(crate) const CACHE: &str = "/opt/etcd-node/cache";
 /// end of the program, so `head -c` takes as many bytes as a line before them says. The file is
 /// flushed before its name appears: after a power failure it must be whole or absent.
 const SCRIPT: &str = concat!(
-    r#"umask 022; k=$1; c=$2; m=$(uname -m); h=-; "#,
+    r#"umask 022; k=$1; c=$2; m=$(uname -m) || exit 126; h=-; "#,
     r#"case $m in x86_64) h=$3;; aarch64) h=$4;; esac; "#,
     r#"if [ $h = - ]; then echo ETCD-NODE-NONE $k $m; exit 0; fi; "#,
     r#"d=$c/$h; f=$d/etcd-node; "#,
@@ -86,6 +86,8 @@ struct Heard {
     /// Both streams, for the recognition; bounded like the banner.
     all: String,
     gave_password: bool,
+    /// What sudo asks with; not shown, it would only puzzle.
+    prompt: String,
 }
 
 /// A line for us.
@@ -124,6 +126,7 @@ impl Launch<'_> {
             errors: Tail::default(),
             all: String::new(),
             gave_password: false,
+            prompt,
         };
         let mut end = None;
         let mut deadline = Instant::now() + self.limit;
@@ -162,7 +165,7 @@ impl Launch<'_> {
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => {
                     heard.hear_error(&data);
-                    self.answer_prompt(&prompt, &write, &mut heard).await?;
+                    self.answer_prompt(&write, &mut heard).await?;
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => end = Some(End::Exit(exit_status)),
                 Some(ChannelMsg::ExitSignal { .. }) => end = Some(End::Signal),
@@ -203,14 +206,13 @@ impl Launch<'_> {
     /// Gives sudo the password when it asks; asked again, it was wrong.
     async fn answer_prompt(
         &self,
-        prompt: &str,
         write: &ChannelWriteHalf<Msg>,
         heard: &mut Heard,
     ) -> Result<(), Error> {
         let Some(password) = self.sudo_password else {
             return Ok(());
         };
-        match heard.all.matches(prompt).count() {
+        match heard.all.matches(&heard.prompt).count() {
             0 => Ok(()),
             1 if heard.gave_password => Ok(()),
             1 => {
@@ -375,10 +377,9 @@ impl Heard {
     /// The last of both streams, fit to be shown.
     fn shown(&self, launch: &Launch<'_>) -> String {
         let secret = launch.sudo_password.map_or("", Secret::expose);
-        let pending = text::printable(&String::from_utf8_lossy(&self.pending), &[secret]);
-        let parts = [self.output.printable(), pending, self.errors.printable()];
-        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        text::printable(&parts.join("\n"), &[secret])
+        let pending = String::from_utf8_lossy(&self.pending);
+        let all = [&self.output.text(), &*pending, &self.errors.text()].join("\n");
+        text::printable(&all.replace(&self.prompt, ""), &[secret])
     }
 }
 

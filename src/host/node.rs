@@ -225,7 +225,7 @@ impl Node {
         tokio::pin!(call, feed);
         let answer = tokio::select! {
             answer = &mut call => answer,
-            fed = &mut feed => match fed {
+            sent = &mut feed => match sent {
                 Ok(()) => call.await,
                 // Dropping the call cuts the stream: the helper leaves nothing behind.
                 Err(source) => {

@@ -39,7 +39,7 @@ impl fmt::Display for Ending {
             (Some(signal), _) => write!(f, "it was ended by SIG{signal}")?,
             // Shells and sudo report a signal as 128 and its number.
             (None, Some(status @ 129..=192)) => {
-                write!(f, "it was ended by signal {}", status - 128)?
+                write!(f, "it was ended by signal {}", status - 128)?;
             }
             (None, Some(status)) => write!(f, "it ended with status {status}")?,
             (None, None) => f.write_str("the connection was lost")?,
@@ -135,7 +135,7 @@ async fn pump(
                 exit_status: status,
             }) => exit_status = Some(status),
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                signal = Some(signal_text(&signal_name))
+                signal = Some(signal_text(&signal_name));
             }
             Some(_) => {}
         }

@@ -198,7 +198,7 @@ impl Refusal {
     pub(crate) fn holds(self, host: &str) -> String {
         match self {
             Self::Noexec | Self::WrongArchitecture | Self::Killed | Self::Silent => format!(
-                "The helper lies below /opt/etcd-node/cache on {host}; nothing else was changed."
+                "At most the helper was put below /opt/etcd-node/cache on {host}; nothing else was changed."
             ),
             Self::DiskFull | Self::Corrupt => {
                 format!(

@@ -356,16 +356,17 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    fn judge(&self, shown: &PublicKeyOrCertificate) -> Result<(), HostKeyError> {
+    /// Why the key cannot be trusted; none if it can.
+    fn judge(&self, shown: &PublicKeyOrCertificate) -> Option<HostKeyError> {
         let key = shown.public_key();
         let (kind, fingerprint) = (key.algorithm().to_string(), host_key::fingerprint(&key));
         let host = self.name.clone();
         if let Some(pinned) = &self.pinned {
             return if pinned.matches(&key) {
-                Ok(())
+                None
             } else {
                 let (pinned, key) = (pinned.to_string(), host_key::line(&key));
-                Err(HostKeyError::NotPinned {
+                Some(HostKeyError::NotPinned {
                     host,
                     kind,
                     fingerprint,
@@ -386,10 +387,10 @@ impl Peer {
         };
         let line = format!("{host} {}", host_key::line(&key));
         match verdict {
-            Verdict::Known => Ok(()),
+            Verdict::Known => None,
             Verdict::Unknown { others } => {
                 let sources = self.known.sources().to_vec();
-                Err(HostKeyError::Unknown {
+                Some(HostKeyError::Unknown {
                     host,
                     kind,
                     fingerprint,
@@ -398,7 +399,7 @@ impl Peer {
                     others,
                 })
             }
-            Verdict::Changed { place, known } => Err(HostKeyError::Changed {
+            Verdict::Changed { place, known } => Some(HostKeyError::Changed {
                 host,
                 kind,
                 fingerprint,
@@ -406,13 +407,13 @@ impl Peer {
                 place,
                 line,
             }),
-            Verdict::Revoked { place } => Err(HostKeyError::Revoked {
+            Verdict::Revoked { place } => Some(HostKeyError::Revoked {
                 host,
                 kind,
                 fingerprint,
                 place,
             }),
-            Verdict::BadCertificate { why } => Err(HostKeyError::Certificate { host, why }),
+            Verdict::BadCertificate { why } => Some(HostKeyError::Certificate { host, why }),
         }
     }
 }
@@ -425,8 +426,8 @@ impl client::Handler for Peer {
         shown: &PublicKeyOrCertificate,
     ) -> Result<bool, russh::Error> {
         let judged = self.judge(shown);
-        let is_good = judged.is_ok();
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = judged.err();
+        let is_good = judged.is_none();
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = judged;
         Ok(is_good)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Bytes of output that are kept to be shown.
-const SHOWN_BYTES: usize = 2048;
+const SHOWN_BYTES: usize = 1024;
 
 /// Words after which a secret is likely to stand.
 const SECRET_WORDS: [&str; 5] = ["password", "passwd", "passphrase", "secret", "token"];
@@ -21,10 +21,15 @@ impl Tail {
         self.bytes.drain(..surplus);
     }
 
+    /// What is kept, as it is.
+    pub(crate) fn text(&self) -> String {
+        let bytes: Vec<u8> = self.bytes.iter().copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// What is kept, fit to be shown.
     pub(crate) fn printable(&self) -> String {
-        let bytes: Vec<u8> = self.bytes.iter().copied().collect();
-        printable(&String::from_utf8_lossy(&bytes), &[])
+        printable(&self.text(), &[])
     }
 }
 
