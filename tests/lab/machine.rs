@@ -244,7 +244,9 @@ impl Machine {
     pub(crate) fn inside(&self, init: &Process, argv: &[&str]) -> Result<Output, Error> {
         let mut enter = command(&["nsenter", "--target", &init.pid().to_string()]);
         enter
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--"])
+            .args([
+                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--",
+            ])
             .args(argv)
             .env_clear();
         enter
