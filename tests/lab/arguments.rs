@@ -33,7 +33,7 @@ pub(crate) enum Action {
     },
     /// Builds and installs the provider; prints where as JSON.
     Provider,
-    /// Runs format, lint, tests, lab, acceptance and dependencies, or the stages named.
+    /// Runs format, lint, tests, real, acceptance and dependencies, or the stages named.
     Test {
         /// Stages.
         stages: Vec<String>,

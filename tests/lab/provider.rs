@@ -18,6 +18,8 @@ use crate::repository;
 
 /// Environment variable that tells the provider's build which helper it carries.
 const EMBED_VARIABLE: &str = "ETCD_NODE_EMBED";
+/// Environment variable that tells a development build where its helper is.
+pub(crate) const HELPER_VARIABLE: &str = "ETCD_NODE_PATH";
 /// Part of the provider's source address that the user writes.
 const SOURCE: &str = "etcd-fleet/etcd";
 /// Registry hosts that the CLIs put before it: OpenTofu's and Terraform's.
@@ -99,8 +101,7 @@ pub struct Provider {
 impl Provider {
     /// Builds helper and provider, and installs the provider; quick when nothing has changed.
     pub fn ensure(home: &Home) -> Result<Self, Error> {
-        prerequisite::for_builds(home)?;
-        let helper = build("node", "etcd-node", &[])?;
+        let helper = helper(home)?;
         let built = build(
             "provider",
             "terraform-provider-etcd",
@@ -131,6 +132,12 @@ impl Provider {
             .env("CHECKPOINT_DISABLE", "1");
         Ok(command)
     }
+}
+
+/// Builds the helper that runs on hosts; gives its binary.
+pub fn helper(home: &Home) -> Result<PathBuf, Error> {
+    prerequisite::for_builds(home)?;
+    build("node", "etcd-node", &[])
 }
 
 /// A cargo command of this workspace with the flags that all builds share, so that nothing heavy is compiled twice.

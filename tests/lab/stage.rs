@@ -24,8 +24,8 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Environment variable that tells tests against real programs where they lie: `<name>-<version>-<hash>/bin`.
 const PROGRAMS_VARIABLE: &str = "ETCD_LAB_PROGRAMS";
-/// Targets that stages of their own run.
-const ON_HOSTS: [&str; 2] = ["hosts", "acceptance"];
+/// The target that has a stage of its own.
+const ACCEPTANCE: &str = "acceptance";
 
 /// A stage could not be run or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +101,8 @@ pub enum Stage {
     Lint,
     /// Unit, protocol and simulation tests of the whole workspace.
     Tests,
-    /// The lab's own tests on hosts.
-    Lab,
+    /// Tests of single parts, the lab among them, against real programs and hosts.
+    Real,
     /// The provider on real hosts.
     Acceptance,
     /// Licences, bans and sources of dependencies.
@@ -115,7 +115,7 @@ impl Stage {
         Self::Format,
         Self::Lint,
         Self::Tests,
-        Self::Lab,
+        Self::Real,
         Self::Acceptance,
         Self::Dependencies,
     ];
@@ -126,7 +126,7 @@ impl Stage {
             Self::Format => "format",
             Self::Lint => "lint",
             Self::Tests => "tests",
-            Self::Lab => "lab",
+            Self::Real => "real",
             Self::Acceptance => "acceptance",
             Self::Dependencies => "dependencies",
         }
@@ -171,15 +171,22 @@ impl Stage {
             }
             Self::Tests => {
                 prerequisite::for_builds(home)?;
+                cargo(
+                    said,
+                    &[
+                        "test",
+                        "--release",
+                        "--workspace",
+                        "--quiet",
+                        "--no-fail-fast",
+                    ],
+                )
+            }
+            Self::Real => {
+                hosts(home)?;
                 archive::ensure(home)?;
-                let everything = [
-                    "test",
-                    "--release",
-                    "--workspace",
-                    "--quiet",
-                    "--no-fail-fast",
-                ];
-                let mut result = cargo(said, &everything);
+                let helper = provider::helper(home)?;
+                let mut result = Ok(());
                 for (package, target) in opt_in_targets()? {
                     let mut real = provider::cargo()?;
                     real.args([
@@ -190,19 +197,13 @@ impl Stage {
                         "--test",
                         &target,
                     ]);
-                    real.env(PROGRAMS_VARIABLE, home.programs());
+                    real.env(PROGRAMS_VARIABLE, home.programs())
+                        .env(provider::HELPER_VARIABLE, &helper);
                     if let Err(error) = shown(said, real) {
                         result = result.and(Err(error));
                     }
                 }
                 result
-            }
-            Self::Lab => {
-                hosts(home)?;
-                cargo(
-                    said,
-                    &["test", "--release", "--package", "lab", "--test", "hosts"],
-                )
             }
             Self::Acceptance => {
                 hosts(home)?;
@@ -219,7 +220,7 @@ impl Stage {
                         "--package",
                         "tests",
                         "--test",
-                        "acceptance",
+                        ACCEPTANCE,
                         "--no-fail-fast",
                     ],
                 )
@@ -303,7 +304,7 @@ struct Target {
     test: bool,
 }
 
-/// Package and name of the test targets that a plain `cargo test` leaves out, because they need real programs.
+/// Package and name of the test targets that a plain `cargo test` leaves out, because they need real programs or hosts.
 fn opt_in_targets() -> Result<Vec<(String, String)>, Error> {
     let mut metadata = provider::cargo()?;
     metadata.args(["metadata", "--no-deps", "--format-version=1"]);
@@ -313,8 +314,7 @@ fn opt_in_targets() -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
     for package in metadata.packages {
         for target in package.targets {
-            if target.kind == ["test"] && !target.test && !ON_HOSTS.contains(&target.name.as_str())
-            {
+            if target.kind == ["test"] && !target.test && target.name != ACCEPTANCE {
                 found.push((package.name.clone(), target.name));
             }
         }

@@ -1,4 +1,4 @@
-//! The lab's own promises, kept on real hosts. Needs root; run by `cargo lab test lab`.
+//! The lab's own promises, kept on real hosts. Needs root; run by `cargo lab test real`.
 
 use std::error::Error;
 use std::fs;
