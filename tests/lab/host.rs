@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{self, Network};
 use crate::command::{self, command};
+use crate::credentials;
 use crate::home::Home;
 use crate::machine::{self, Machine};
+use crate::overlay;
 use crate::process::Process;
 use crate::root;
 use crate::spec::{Access, HostSpec};
@@ -34,6 +36,14 @@ pub enum Error {
         host: String,
         /// What failed.
         source: root::Error,
+    },
+    /// The mounts of its root.
+    #[error("mounts of host {host}")]
+    Mount {
+        /// The host.
+        host: String,
+        /// What failed.
+        source: overlay::Error,
     },
     /// Its network.
     #[error(transparent)]
@@ -138,7 +148,7 @@ impl Host {
 
     /// Key that logs in; the same for all hosts of a lab.
     pub fn private_key_file(&self) -> PathBuf {
-        self.lab_directory.join("id_ed25519")
+        credentials::key_file(&self.lab_directory)
     }
 
     /// Host keys of all hosts of the lab, read from their roots and not from the network.
@@ -153,7 +163,7 @@ impl Host {
 
     /// Its root directory as this machine sees it. Mounted while the host is on.
     pub fn root_directory(&self) -> PathBuf {
-        root::path(&self.machine.directory)
+        overlay::root(&self.machine.directory)
     }
 
     /// What it printed while starting.
@@ -231,13 +241,13 @@ impl Host {
                 host: self.host_name().to_owned(),
             });
         }
-        let failed = |source| Error::Root {
+        let failed = |source| Error::Mount {
             host: self.host_name().to_owned(),
             source,
         };
         self.network.restore(&self.owner)?;
-        root::mount(&self.home, &self.record.spec, &self.machine.directory).map_err(failed)?;
-        root::seal(&self.record.spec, &self.machine.directory).map_err(failed)?;
+        overlay::mount(&self.home, &self.record.spec, &self.machine.directory).map_err(failed)?;
+        overlay::seal(&self.record.spec, &self.machine.directory).map_err(failed)?;
         let keeper = self.machine.start()?;
         Ok(self.machine.wait_up(&keeper, None)?)
     }
@@ -303,7 +313,7 @@ impl Host {
     /// Ends the host and unmounts its root; its files stay.
     pub(crate) fn end(&self) -> Result<(), Error> {
         self.kill()?;
-        root::unmount(&self.machine.directory).map_err(|source| Error::Root {
+        overlay::unmount(&self.machine.directory).map_err(|source| Error::Mount {
             host: self.host_name().to_owned(),
             source,
         })
@@ -321,7 +331,7 @@ impl Host {
     }
 
     fn password_file(&self) -> PathBuf {
-        self.lab_directory.join("sudo_password")
+        credentials::password_file(&self.lab_directory)
     }
 
     fn keeper(&self) -> Option<Process> {

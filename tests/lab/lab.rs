@@ -10,22 +10,18 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use crate::base;
 use crate::bridge::{self, Network};
 use crate::cgroup;
-use crate::command::{self, run};
+use crate::credentials;
 use crate::home::{self, Home};
 use crate::host::{self, Host};
+use crate::overlay;
 use crate::process::Process;
 use crate::progress;
-use crate::root;
+use crate::record::{self, FORMAT, Record};
 use crate::spec::{Access, HostSpec, Spec};
 
-const RECORD: &str = "lab.json";
-/// Layout of the record and the directory. A directory of another format is removed by the lab that made it.
-const FORMAT: u32 = 1;
 /// The most hosts of a lab: their addresses share the last byte with the bridge's.
 const MOST_HOSTS: usize = 99;
 
@@ -84,14 +80,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The record of the lab cannot be read.
-    #[error("read the record {}", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    /// The record of the lab.
+    #[error(transparent)]
+    Record(#[from] record::Error),
     /// The directory was made by another version of the lab.
     #[error(
         "lab {name} has format {format}, this lab knows {FORMAT}: take it down with the version that made it"
@@ -102,18 +93,9 @@ pub enum Error {
         /// Its format.
         format: u32,
     },
-    /// The key that logs in.
-    #[error("make the lab's SSH key")]
-    Key {
-        /// What failed.
-        source: command::Error,
-    },
-    /// The password that sudo asks for.
-    #[error("make the password for sudo")]
-    Password {
-        /// What failed.
-        source: root::Error,
-    },
+    /// The key that logs in, or the password of sudo.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
     /// One of its hosts.
     #[error("host {host} of lab {lab}")]
     Host {
@@ -130,28 +112,8 @@ pub enum Error {
         /// The lab.
         name: String,
         /// What failed.
-        source: root::Error,
+        source: overlay::Error,
     },
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Record {
-    format: u32,
-    /// Process with which the lab ends; `None` for one that stays.
-    owner: Option<Process>,
-    /// Process that is making the lab; `None` when it is complete.
-    maker: Option<Process>,
-    network: Option<Network>,
-    hosts: Vec<host::Record>,
-}
-
-impl Record {
-    fn is_leftover(&self) -> bool {
-        [&self.owner, &self.maker]
-            .into_iter()
-            .flatten()
-            .any(|process| !process.is_alive())
-    }
 }
 
 /// A lab that is up. Dropping it takes nothing down.
@@ -177,13 +139,8 @@ impl Lab {
         let _lock = home.lock(&format!("lab-{}", spec.name))?;
         let directory = home.labs().join(&spec.name);
         let myself = Process::current();
-        let record = Record {
-            format: FORMAT,
-            owner: spec.is_ephemeral.then(|| myself.clone()),
-            maker: Some(myself),
-            network: None,
-            hosts: Vec::new(),
-        };
+        let owner = spec.is_ephemeral.then(|| myself.clone());
+        let record = Record::new(owner, Some(myself));
         let mut lab = Self {
             home: home.clone(),
             name: spec.name.clone(),
@@ -213,7 +170,7 @@ impl Lab {
     pub fn open(home: &Home, name: &str) -> Result<Self, Error> {
         check_name(name)?;
         let directory = home.labs().join(name);
-        let Some(record) = load(&directory)? else {
+        let Some(record) = Record::load(&directory)? else {
             return Err(Error::NotUp {
                 name: name.to_owned(),
             });
@@ -313,7 +270,7 @@ impl Lab {
         }
         self.record.network = Some(Network::claim(&self.owner())?);
         self.save()?;
-        self.credentials(specs)?;
+        credentials::make_key(&self.directory, &self.name)?;
         self.make_hosts(specs)?;
         self.record.maker = None;
         self.save()
@@ -327,6 +284,12 @@ impl Lab {
                 number,
                 spec: spec.clone(),
             });
+        }
+        if specs
+            .iter()
+            .any(|spec| matches!(spec.access, Access::SudoWithPassword(_)))
+        {
+            credentials::ensure_password(&self.directory)?;
         }
         // Known before they are made, so that a killed run's hosts are found.
         self.save()?;
@@ -371,38 +334,6 @@ impl Lab {
         self.write_known_hosts()
     }
 
-    fn credentials(&self, specs: &[HostSpec]) -> Result<(), Error> {
-        let key = self.directory.join("id_ed25519").display().to_string();
-        let comment = format!("etcd-lab-{}", self.name);
-        run(&[
-            "ssh-keygen",
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            &comment,
-            "-f",
-            &key,
-        ])
-        .map_err(|source| Error::Key { source })?;
-        if specs
-            .iter()
-            .any(|spec| matches!(spec.access, Access::SudoWithPassword(_)))
-        {
-            let path = self.directory.join("sudo_password");
-            let random = fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(|source| {
-                Error::File {
-                    path: path.clone(),
-                    source,
-                }
-            })?;
-            root::write_file(&path, 0o600, &random).map_err(|source| Error::Password { source })?;
-        }
-        Ok(())
-    }
-
     fn write_known_hosts(&self) -> Result<(), Error> {
         let mut text = String::new();
         for host in &self.hosts {
@@ -411,7 +342,10 @@ impl Lab {
                 .map_err(|source| self.host_failed(host, source))?;
             text.push_str(&line);
         }
-        write_whole(&self.directory.join("known_hosts"), text.as_bytes())
+        Ok(record::write_whole(
+            &self.directory.join("known_hosts"),
+            text.as_bytes(),
+        )?)
     }
 
     fn remove(&mut self) -> Result<(), Error> {
@@ -420,28 +354,14 @@ impl Lab {
                 .map_err(|source| self.host_failed(&host, source))?;
         }
         // Mounts of hosts that the record does not know do not exist, but removing files through one would be bad.
-        root::unmount(&self.directory).map_err(|source| Error::Unmount {
+        overlay::unmount(&self.directory).map_err(|source| Error::Unmount {
             name: self.name.clone(),
             source,
         })?;
         for network in Network::all_claimed_by(&self.owner()) {
             network.remove(&self.owner())?;
         }
-        let directory = &self.directory;
-        // The record goes first: without it the rest is a leftover that the next sweep removes.
-        let record = directory.join(RECORD);
-        for result in [fs::remove_file(&record), fs::remove_dir_all(directory)] {
-            match result {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::File {
-                        path: directory.clone(),
-                        source,
-                    });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        Ok(Record::remove(&self.directory)?)
     }
 
     fn recorded_hosts(&self) -> Vec<Host> {
@@ -477,12 +397,7 @@ impl Lab {
     }
 
     fn save(&self) -> Result<(), Error> {
-        let path = self.directory.join(RECORD);
-        let text = serde_json::to_vec_pretty(&self.record).map_err(|source| Error::Record {
-            path: path.clone(),
-            source,
-        })?;
-        write_whole(&path, &text)
+        Ok(self.record.save(&self.directory)?)
     }
 }
 
@@ -501,17 +416,11 @@ pub fn sweep(home: &Home) -> Result<(), Error> {
 fn sweep_one(home: &Home, name: &str) -> Result<(), Error> {
     let directory = home.labs().join(name);
     let leftover = || -> Result<Option<Record>, Error> {
-        match load(&directory)? {
+        match Record::load(&directory)? {
             Some(record) => {
                 Ok(Some(record).filter(|record| record.format == FORMAT && record.is_leftover()))
             }
-            None if directory.exists() => Ok(Some(Record {
-                format: FORMAT,
-                owner: None,
-                maker: None,
-                network: None,
-                hosts: Vec::new(),
-            })),
+            None if directory.exists() => Ok(Some(Record::new(None, None))),
             None => Ok(None),
         }
     };
@@ -536,28 +445,6 @@ fn sweep_one(home: &Home, name: &str) -> Result<(), Error> {
         lab.remove()?;
     }
     Ok(())
-}
-
-fn load(directory: &Path) -> Result<Option<Record>, Error> {
-    let path = directory.join(RECORD);
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|source| Error::Record { path, source }),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { path, source }),
-    }
-}
-
-/// Readers see the old file or the new one.
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let new = path.with_extension("new");
-    fs::write(&new, content)
-        .and_then(|()| fs::rename(&new, path))
-        .map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::cgroup;
 use crate::command::{self, command};
+use crate::overlay;
 use crate::process::{self, Process};
-use crate::root::{self, MARKER};
+use crate::root::MARKER;
 
 /// Time for a host to come up. It takes 2 s alone and 7 s beside others on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(90);
@@ -148,7 +149,7 @@ impl Machine {
         start.arg(&console).arg(&pid_file).args(&groups).arg("--");
         start.arg("systemd-nspawn").arg(format!(
             "--directory={}",
-            root::path(&self.directory).display()
+            overlay::root(&self.directory).display()
         ));
         start
             .arg(format!("--machine={}", self.name))

@@ -1,17 +1,15 @@
-//! The root directory of one host: an overlay on its base with what makes it this host.
-//!
-//! Layout below the host's directory: `upper`, `work` and `root` of the overlay, `var.img` where the host has a disk of
-//! its own, `console` with what it printed while starting.
+//! What makes a root directory the root of one host: its address, its name and keys, who logs in.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::base::{self, Release};
+use crate::base::Release;
 use crate::bridge::{Family, Network};
 use crate::command::{self, run};
 use crate::home::Home;
+use crate::overlay;
 use crate::spec::{Access, HostSpec};
 
 /// File on every host that says that it is a test host, and which; acceptance tests refuse hosts without it.
@@ -20,9 +18,9 @@ pub const MARKER: &str = "/etc/etcd-lab-host";
 /// A host's root could not be made or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The base below it.
-    #[error("base of the host")]
-    Base(#[from] base::Error),
+    /// The mounts below it.
+    #[error(transparent)]
+    Overlay(#[from] overlay::Error),
     /// A program that changes the root.
     #[error("{step}")]
     Run {
@@ -36,20 +34,6 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A mount below a host's directory could not be undone.
-    #[error("unmount {}", path.display())]
-    Unmount {
-        /// Where it is mounted.
-        path: PathBuf,
-        /// What failed.
-        source: command::Error,
-    },
-    /// The list of mounts.
-    #[error("read /proc/self/mountinfo")]
-    Mounts {
         /// Why.
         source: io::Error,
     },
@@ -71,15 +55,10 @@ pub(crate) struct Wish<'a> {
     pub(crate) password_file: &'a Path,
 }
 
-/// Directory that a host in `directory` has as `/`.
-pub(crate) fn path(directory: &Path) -> PathBuf {
-    directory.join("root")
-}
-
 /// Makes the root and mounts it.
 pub(crate) fn make(home: &Home, wish: &Wish<'_>) -> Result<(), Error> {
-    mount(home, wish.spec, wish.directory)?;
-    let root = path(wish.directory);
+    overlay::mount(home, wish.spec, wish.directory)?;
+    let root = overlay::root(wish.directory);
     network(&root, wish)?;
     identity(&root, wish)?;
     login(&root, wish)?;
@@ -91,159 +70,6 @@ pub(crate) fn make(home: &Home, wish: &Wish<'_>) -> Result<(), Error> {
         )?;
     }
     Ok(())
-}
-
-/// Mounts a root that was made before, as after a restart of the machine.
-pub(crate) fn mount(home: &Home, spec: &HostSpec, directory: &Path) -> Result<(), Error> {
-    let root = path(directory);
-    if is_mounted(&root)? {
-        return Ok(());
-    }
-    let [prepared, plain] = base::ensure(home, spec.release)?;
-    for part in ["upper", "work", "root"] {
-        let part = directory.join(part);
-        fs::create_dir_all(&part).map_err(|source| Error::Write { path: part, source })?;
-    }
-    let options = format!(
-        "lowerdir={}:{},upperdir={},workdir={}",
-        prepared.display(),
-        plain.display(),
-        directory.join("upper").display(),
-        directory.join("work").display()
-    );
-    let mounted = |argv: &[&str]| {
-        run(argv).map(drop).map_err(|source| Error::Run {
-            step: "mount the root",
-            source,
-        })
-    };
-    let at = |inner: &str| root.join(inner).display().to_string();
-    mounted(&[
-        "mount",
-        "-t",
-        "overlay",
-        "etcd-lab",
-        "-o",
-        &options,
-        &root.display().to_string(),
-    ])?;
-    if let Some(bytes) = spec.disk_bytes {
-        disk(directory, &root, bytes)?;
-    }
-    if spec.is_noexec {
-        for inner in ["tmp", "home", "var/tmp"] {
-            mounted(&["mount", "--bind", &at(inner), &at(inner)])?;
-            mounted(&["mount", "-o", "remount,bind,noexec", &at(inner)])?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes `/usr` read-only; called last, because everything before may write there.
-pub(crate) fn seal(spec: &HostSpec, directory: &Path) -> Result<(), Error> {
-    let usr = path(directory).join("usr");
-    if !spec.has_read_only_usr || is_mounted(&usr)? {
-        return Ok(());
-    }
-    let usr = usr.display().to_string();
-    for argv in [
-        ["mount", "--bind", &usr, &usr],
-        ["mount", "-o", "remount,bind,ro", &usr],
-    ] {
-        run(&argv).map_err(|source| Error::Run {
-            step: "make /usr read-only",
-            source,
-        })?;
-    }
-    Ok(())
-}
-
-/// Unmounts everything at and below the host's directory.
-pub(crate) fn unmount(directory: &Path) -> Result<(), Error> {
-    let mut mounts = mounts()?;
-    mounts.retain(|mount| mount.starts_with(directory));
-    // Later mounts lie on earlier ones.
-    for path in mounts.into_iter().rev() {
-        let shown = path.display().to_string();
-        run(&["umount", &shown])
-            // Something looks into it still (a person's shell, perhaps): detached now, gone when that ends.
-            .or_else(|_| run(&["umount", "--lazy", &shown]))
-            .map_err(|source| Error::Unmount { path, source })?;
-    }
-    Ok(())
-}
-
-fn is_mounted(path: &Path) -> Result<bool, Error> {
-    Ok(mounts()?.iter().any(|mount| mount == path))
-}
-
-/// Mount points of this machine, in the order of mounting.
-fn mounts() -> Result<Vec<PathBuf>, Error> {
-    let text =
-        fs::read_to_string("/proc/self/mountinfo").map_err(|source| Error::Mounts { source })?;
-    // Field 5 is the mount point (proc(5)). The lab's own paths have no character that the kernel would escape.
-    Ok(text
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(PathBuf::from)
-        .collect())
-}
-
-/// A disk of its own for `/var`, with the base's content.
-fn disk(directory: &Path, root: &Path, bytes: u64) -> Result<(), Error> {
-    let step = |step: &'static str, argv: &[&str]| {
-        run(argv)
-            .map(drop)
-            .map_err(|source| Error::Run { step, source })
-    };
-    let image = directory.join("var.img");
-    let var = root.join("var").display().to_string();
-    if !image.exists() {
-        let new = directory.join("var.new");
-        let aside = directory.join("var");
-        let file = fs::File::create(&new).map_err(|source| Error::Write {
-            path: new.clone(),
-            source,
-        })?;
-        file.set_len(bytes).map_err(|source| Error::Write {
-            path: new.clone(),
-            source,
-        })?;
-        fs::create_dir_all(&aside).map_err(|source| Error::Write {
-            path: aside.clone(),
-            source,
-        })?;
-        let aside = aside.display().to_string();
-        let shown = new.display().to_string();
-        // No blocks kept for root: what is said to be full is full for etcd too.
-        step(
-            "format the disk",
-            &[
-                "mkfs.ext4",
-                "-q",
-                "-F",
-                "-m",
-                "0",
-                "-E",
-                "lazy_itable_init=1,nodiscard",
-                &shown,
-            ],
-        )?;
-        step(
-            "mount the new disk",
-            &["mount", "-o", "loop", &shown, &aside],
-        )?;
-        step(
-            "copy /var to the disk",
-            &["cp", "-a", &format!("{var}/."), &aside],
-        )?;
-        step("unmount the new disk", &["umount", &aside])?;
-        fs::rename(&new, &image).map_err(|source| Error::Write { path: new, source })?;
-    }
-    step(
-        "mount the disk",
-        &["mount", "-o", "loop", &image.display().to_string(), &var],
-    )
 }
 
 fn network(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
@@ -363,23 +189,23 @@ fn login(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
                 0o440,
                 &format!("{user} ALL=(ALL:ALL) ALL\n"),
             )?;
-            set_password(root, user, wish.password_file)?;
+            set_password(root, user, wish)?;
         }
     }
     Ok(())
 }
 
 /// The password goes from its file to chpasswd by standard input: argument lists are readable by everybody.
-fn set_password(root: &Path, user: &str, password_file: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Write {
-        path: password_file.to_owned(),
-        source,
+fn set_password(root: &Path, user: &str, wish: &Wish<'_>) -> Result<(), Error> {
+    let line = wish.directory.join("chpasswd");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Write { path, source }
     };
-    let password = fs::read_to_string(password_file).map_err(failed)?;
-    let line = password_file.with_extension("chpasswd");
+    let password = fs::read_to_string(wish.password_file).map_err(failed(wish.password_file))?;
     write_file(&line, 0o600, &format!("{user}:{}\n", password.trim_end()))?;
-    let input = fs::File::open(&line).map_err(failed)?;
-    fs::remove_file(&line).map_err(failed)?;
+    let input = fs::File::open(&line).map_err(failed(&line))?;
+    fs::remove_file(&line).map_err(failed(&line))?;
     let mut chpasswd = command::command(&["chroot", &root.display().to_string(), "chpasswd"]);
     command::output(chpasswd.stdin(input)).map_err(|source| Error::Run {
         step: "set the password",

@@ -7,8 +7,6 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::archive;
 use crate::base::{self, Release};
 use crate::command;
@@ -18,14 +16,13 @@ use crate::prerequisite;
 use crate::program::{self, Program};
 use crate::progress;
 use crate::provider::{self, Provider};
+use crate::target::{self, ACCEPTANCE};
 
 /// Version of cargo-deny, installed into the lab's home.
 const CARGO_DENY: &str = "0.20.2";
 
 /// Environment variable that tells tests against real programs where they lie: `<name>-<version>-<hash>/bin`.
 const PROGRAMS_VARIABLE: &str = "ETCD_LAB_PROGRAMS";
-/// The target that has a stage of its own.
-const ACCEPTANCE: &str = "acceptance";
 
 /// A stage could not be run or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,17 +52,8 @@ pub enum Error {
         source: command::Error,
     },
     /// The list of test targets.
-    #[error("list the workspace's test targets")]
-    Targets {
-        /// What failed.
-        source: command::Error,
-    },
-    /// The list of test targets is not what cargo documents.
-    #[error("read the workspace's test targets")]
-    ReadTargets {
-        /// Why.
-        source: serde_json::Error,
-    },
+    #[error(transparent)]
+    Targets(#[from] target::Error),
     /// The stage's program could not be run.
     #[error("run `{argv}`")]
     Run {
@@ -187,7 +175,7 @@ impl Stage {
                 archive::ensure(home)?;
                 let helper = provider::helper(home)?;
                 let mut result = Ok(());
-                for (package, target) in opt_in_targets()? {
+                for (package, target) in target::opt_in()? {
                     let mut real = provider::cargo()?;
                     real.args([
                         "test",
@@ -282,44 +270,6 @@ fn hosts(home: &Home) -> Result<(), Error> {
         base::ensure(home, release)?;
     }
     Ok(())
-}
-
-/// What `cargo metadata` says, as far as it matters here.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-    /// Whether a plain `cargo test` runs it.
-    test: bool,
-}
-
-/// Package and name of the test targets that a plain `cargo test` leaves out, because they need real programs or hosts.
-fn opt_in_targets() -> Result<Vec<(String, String)>, Error> {
-    let mut metadata = provider::cargo()?;
-    metadata.args(["metadata", "--no-deps", "--format-version=1"]);
-    let text = command::output(&mut metadata).map_err(|source| Error::Targets { source })?;
-    let metadata: Metadata =
-        serde_json::from_str(&text).map_err(|source| Error::ReadTargets { source })?;
-    let mut found = Vec::new();
-    for package in metadata.packages {
-        for target in package.targets {
-            if target.kind == ["test"] && !target.test && target.name != ACCEPTANCE {
-                found.push((package.name.clone(), target.name));
-            }
-        }
-    }
-    Ok(found)
 }
 
 fn cargo(said: &Said, arguments: &[&str]) -> Result<(), Error> {

@@ -73,6 +73,42 @@ fn hosts_of_all_releases_answer_at_their_only_address() -> Outcome {
 }
 
 #[test]
+fn hosts_added_later_have_what_they_were_asked_for() -> Outcome {
+    let home = Home::open()?;
+    let name = name("added");
+    let mut lab = Lab::up(
+        &home,
+        &Spec::ephemeral(&name, vec![HostSpec::new(Release::Bookworm)]),
+    )?;
+    let access = Access::SudoWithPassword("ops".to_owned());
+    lab.add(&one_of_each_release(|spec| spec.access(access.clone())))?;
+
+    assert_eq!(lab.hosts().len(), 4);
+    for host in &lab.hosts()[1..] {
+        let without = host
+            .ssh()
+            .arg("sudo -n true")
+            .stderr(Stdio::null())
+            .status()?;
+        assert!(
+            !without.success(),
+            "sudo asks for no password on {}",
+            host.host_name()
+        );
+        let password = fs::File::open(host.sudo_password_file().ok_or("a host with a password")?)?;
+        let user = text(host.ssh().arg("sudo -S -k -p '' id -un").stdin(password))?;
+        assert_eq!(user, "root");
+    }
+    assert_eq!(
+        Lab::open(&home, &name)?.hosts().len(),
+        4,
+        "another process finds them"
+    );
+    lab.down()?;
+    Ok(())
+}
+
+#[test]
 fn a_unit_of_the_same_name_on_two_hosts_is_two_units() -> Outcome {
     let home = Home::open()?;
     let hosts = vec![
