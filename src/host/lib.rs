@@ -13,6 +13,8 @@ mod helper;
 mod host_key;
 mod known_hosts;
 mod launch;
+#[cfg(test)]
+mod loopback;
 mod node;
 mod pipe;
 mod pool;

@@ -267,6 +267,13 @@ impl Node {
         let _ = goodbye.await;
     }
 
+    /// What the machine's sleep leaves behind: a connection that was last used long ago.
+    #[cfg(test)]
+    pub(crate) fn sleep_for(&self, time: Duration) {
+        let slept = u64::try_from(time.as_millis()).expect("less than an age");
+        self.connection.used_ms.fetch_sub(slept, Ordering::Relaxed);
+    }
+
     async fn error(&self, call: &'static str, status: Status) -> NodeError {
         let kind = if let Some(failure) = failure(&status) {
             NodeErrorKind::Failed(Box::new(failure))

@@ -170,6 +170,7 @@ pub struct EtcdQuery {
     /// The local member, for example <https://127.0.0.1:2379.>
     #[prost(string, tag = "1")]
     pub endpoint: ::prost::alloc::string::String,
+    /// Empty for a member without TLS.
     #[prost(string, tag = "2")]
     pub ca_path: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -412,7 +413,8 @@ pub struct EtcdFact {
     pub endpoint: ::prost::alloc::string::String,
     #[prost(bool, tag = "2")]
     pub reachable: bool,
-    /// Why it is not reachable; empty if it is.
+    /// Why it is not reachable, or, of a reachable one, which question it did not answer and why: then
+    /// members or alarms are unknown, not absent.
     #[prost(string, tag = "3")]
     pub error: ::prost::alloc::string::String,
     #[prost(uint64, tag = "4")]
@@ -637,7 +639,7 @@ pub struct EnsureRequest {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Item {
-    #[prost(oneof = "item::Item", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub item: ::core::option::Option<item::Item>,
 }
 /// Nested message and enum types in `Item`.
@@ -661,6 +663,8 @@ pub mod item {
         Reload(super::Reload),
         #[prost(message, tag = "7")]
         Absent(super::Absent),
+        #[prost(message, tag = "8")]
+        Adopt(super::Adopt),
     }
 }
 /// A system user and group of the same name; shared between owners.
@@ -735,6 +739,23 @@ pub struct Reload {}
 pub struct Absent {
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
+}
+/// Takes over a file, link or directory that another tool made, as it is: import. From then on it
+/// may be replaced, and goes with its owner. NOT_FOUND if it is not there.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Adopt {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// A systemd unit.
+    #[prost(bool, tag = "2")]
+    pub unit: bool,
+    /// A directory with the user's data.
+    #[prost(bool, tag = "3")]
+    pub data: bool,
+    /// A private key.
+    #[prost(bool, tag = "4")]
+    pub key: bool,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
