@@ -1,20 +1,27 @@
 //! What we made on this host and who uses it. Nothing that is not in it is replaced or removed.
+//!
+//! Whoever changes it holds the host's lock. A change is entered before it is made (`pending`) and
+//! confirmed afterwards, so that what a killed run leaves is known to be ours.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Write,
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{atomic, failure::Failed, proto::failure::Kind, system};
+use crate::{
+    digest,
+    failure::Failed,
+    proto::failure::Kind,
+    record,
+    root::{Root, parents},
+    secret::Secret,
+};
 
 /// Our own directory.
 pub(crate) const HOME: &str = "/var/lib/etcd-node";
 const FILE: &str = "/var/lib/etcd-node/ledger.json";
-const LOG: &str = "/var/lib/etcd-node/log.jsonl";
 const FORMAT: u32 = 1;
 
 /// All owners on this host.
@@ -23,8 +30,11 @@ pub(crate) struct Ledger {
     format: u32,
     /// Version of the helper that wrote it last.
     written_by: String,
+    /// Goes into hashes of secrets, which leave the host, so that nobody can guess by them.
+    salt: String,
+    /// Resources by name: `etcd_cluster/k8s`.
     pub(crate) owners: BTreeMap<String, Owner>,
-    /// Things with several users, by path, or `user:NAME`.
+    /// Things with several users, by path or `user:NAME`.
     pub(crate) shared: BTreeMap<String, Shared>,
 }
 
@@ -40,18 +50,26 @@ pub(crate) struct Owner {
 /// Something that belongs to one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Item {
-    pub(crate) kind: Kind2,
-    /// Hash at our last write; empty for what has none.
+    pub(crate) kind: ItemKind,
+    /// It was not there before us.
+    pub(crate) made: bool,
+    /// Hash at our last write; empty for what has none or changes by itself.
     pub(crate) sha256: String,
+    /// Hash of what is about to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<String>,
 }
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind2 {
+pub(crate) enum ItemKind {
     File,
     Unit,
+    /// A private key: never kept when its owner goes.
+    Key,
     Directory,
+    /// A directory whose content outlives its owner, unless that is told otherwise.
     Data,
     Link,
 }
@@ -60,88 +78,67 @@ pub(crate) enum Kind2 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shared {
     pub(crate) kind: SharedKind,
-    /// We made it; else it stays when the last user goes.
+    /// It was not there before us; else it stays when the last user goes.
     pub(crate) made: bool,
     pub(crate) owners: BTreeSet<String>,
     pub(crate) sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<String>,
 }
 
 /// What a shared thing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SharedKind {
-    User,
-    Directory,
-    File,
+    Unit,
     Link,
+    File,
+    /// A directory with programs out of a release.
     Programs,
+    Directory,
+    User,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
+/// Whose a path is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing<'a> {
+    /// Nobody's that we know.
+    Unknown,
+    Own,
+    Shared,
+    /// Another owner's alone.
+    Other(&'a str),
+}
+
+impl Ledger {
+    fn new() -> Self {
         Self {
             format: FORMAT,
-            written_by: env!("CARGO_PKG_VERSION").to_owned(),
+            written_by: record::VERSION.to_owned(),
+            salt: String::from_utf8_lossy(Secret::random(16).expose()).into_owned(),
             owners: BTreeMap::new(),
             shared: BTreeMap::new(),
         }
     }
-}
 
-impl Ledger {
     /// Reads it; a host without one is new.
-    pub(crate) fn load() -> Result<Self, Failed> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-            written_by: String,
-        }
-        let text = match fs::read_to_string(FILE) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(error) => return Err(Failed::io("reading", FILE, &error)),
-        };
-        let broken = |error: serde_json::Error| {
-            Failed::new(
-                Kind::Internal,
-                FILE,
-                format!("{FILE} cannot be read: {error}"),
-            )
-            .hint("Restore it from a backup of the host; nothing was changed.")
-        };
-        let head: Head = serde_json::from_str(&text).map_err(broken)?;
-        if head.format > FORMAT {
-            return Err(Failed::new(
-                Kind::NewerFormat,
-                FILE,
-                format!("{FILE} was written by version {}", head.written_by),
-            )
-            .hint(format!(
-                "Use version {} of the provider or a newer one.",
-                head.written_by
-            ))
-            .output(&head.written_by));
-        }
-        serde_json::from_str(&text).map_err(broken)
+    pub(crate) fn load(root: &Root) -> Result<Self, Failed> {
+        Ok(record::read(&root.at(FILE), FORMAT)?.unwrap_or_else(Self::new))
     }
 
-    pub(crate) fn save(&mut self) -> Result<(), Failed> {
-        env!("CARGO_PKG_VERSION").clone_into(&mut self.written_by);
-        make_home()?;
-        let mut text = serde_json::to_string_pretty(self).expect("texts and numbers are JSON");
-        text.push('\n');
-        atomic::write(Path::new(FILE), text.as_bytes(), "root", "root", 0o600)
+    pub(crate) fn save(&mut self, root: &Root) -> Result<(), Failed> {
+        self.format = FORMAT;
+        record::VERSION.clone_into(&mut self.written_by);
+        record::write(&root.at(FILE), self)
     }
 
-    /// The owner's entry; another id under the same name is a conflict.
+    /// The owner's entry, made if it is absent; another id under the same name is a conflict.
     pub(crate) fn owner_mut(&mut self, owner: &str, id: &str) -> Result<&mut Owner, Failed> {
-        if owner.is_empty() || id.is_empty() {
-            return Err(Failed::new(
-                Kind::InvalidRequest,
+        check_owner(owner)?;
+        if id.is_empty() {
+            return Err(Failed::invalid(
                 owner,
-                "an owner has a name and an id",
+                format!("{owner} comes without an id"),
             ));
         }
         let entry = self
@@ -152,76 +149,213 @@ impl Ledger {
                 ..Owner::default()
             });
         if entry.id == id {
-            Ok(entry)
-        } else {
-            Err(Failed::new(
-                Kind::Conflict,
-                owner,
-                format!("{owner} exists on this host already, made as {}", entry.id),
-            )
-            .hint("Import it, or choose another name."))
+            return Ok(entry);
+        }
+        Err(Failed::new(
+            Kind::Conflict,
+            owner,
+            format!(
+                "{owner} is on this host already, made under the id {}",
+                entry.id
+            ),
+        )
+        .hint("Import it, or choose another name."))
+    }
+
+    /// Whose a path is, as `owner` sees it.
+    pub(crate) fn standing(&self, path: &str, owner: &str) -> Standing<'_> {
+        if self.shared.contains_key(path) {
+            return Standing::Shared;
+        }
+        match self
+            .owners
+            .iter()
+            .find(|(_, entry)| entry.items.contains_key(path))
+        {
+            Some((name, _)) if name == owner => Standing::Own,
+            Some((name, _)) => Standing::Other(name),
+            None => Standing::Unknown,
         }
     }
 
-    /// Who owns a path, and the hash at our last write.
-    pub(crate) fn find(&self, path: &str) -> Option<(&str, &str)> {
-        let own = self.owners.iter().find_map(|(name, owner)| {
-            owner
-                .items
-                .get(path)
-                .map(|item| (name.as_str(), item.sha256.as_str()))
-        });
-        own.or_else(|| {
-            self.shared.get(path).map(|shared| {
-                (
-                    shared.owners.iter().next().map_or("", String::as_str),
-                    shared.sha256.as_str(),
-                )
-            })
+    /// Owner of a path and the hashes that were recorded for it: at our last write, and of one that
+    /// was begun. Of several users one of `preferred` is named.
+    pub(crate) fn find(
+        &self,
+        path: &str,
+        preferred: &[String],
+    ) -> Option<(&str, &str, Option<&str>)> {
+        if let Some(shared) = self.shared.get(path) {
+            let owner = shared
+                .owners
+                .iter()
+                .find(|name| preferred.contains(name))
+                .or_else(|| shared.owners.first())?;
+            return Some((owner, &shared.sha256, shared.pending.as_deref()));
+        }
+        self.owners.iter().find_map(|(name, owner)| {
+            let item = owner.items.get(path)?;
+            Some((name.as_str(), item.sha256.as_str(), item.pending.as_deref()))
         })
     }
 
-    /// Registers a user of a shared thing.
+    /// Enters an item of an owner; `pending` is the hash of what is about to be written.
+    pub(crate) fn enter(
+        &mut self,
+        root: &Root,
+        owner: &str,
+        path: &str,
+        kind: ItemKind,
+        pending: Option<String>,
+    ) {
+        self.enter_parents(root, owner, path);
+        let made = !exists(&root.at(path));
+        let Some(entry) = self.owners.get_mut(owner) else {
+            return;
+        };
+        let item = entry.items.entry(path.to_owned()).or_insert_with(|| Item {
+            kind,
+            made,
+            sha256: String::new(),
+            pending: None,
+        });
+        item.kind = kind;
+        item.pending = pending.filter(|pending| *pending != item.sha256);
+    }
+
+    /// Enters a user of a shared thing.
     pub(crate) fn share(
         &mut self,
+        root: &Root,
+        owner: &str,
+        path: &str,
+        kind: SharedKind,
+        pending: Option<String>,
+    ) {
+        let made = !exists(&root.at(path));
+        self.enter_parents(root, owner, path);
+        self.share_key(owner, path, kind, made, pending);
+    }
+
+    /// The same for what has no path.
+    pub(crate) fn share_key(
+        &mut self,
+        owner: &str,
         key: &str,
         kind: SharedKind,
         made: bool,
-        owner: &str,
-        sha256: &str,
+        pending: Option<String>,
     ) {
+        let shared = self.count_user(owner, key, kind, made);
+        shared.pending = pending.filter(|pending| *pending != shared.sha256);
+    }
+
+    /// Counts an owner among the users of a shared thing, whatever is about to be written to it.
+    fn count_user(&mut self, owner: &str, key: &str, kind: SharedKind, made: bool) -> &mut Shared {
         let shared = self.shared.entry(key.to_owned()).or_insert_with(|| Shared {
             kind,
             made,
             owners: BTreeSet::new(),
             sha256: String::new(),
+            pending: None,
         });
         shared.owners.insert(owner.to_owned());
-        sha256.clone_into(&mut shared.sha256);
+        shared
+    }
+
+    /// Directories on the way to a path that are not there will be made by us, and those that we made
+    /// have one user more: they go with the last.
+    fn enter_parents(&mut self, root: &Root, owner: &str, path: &str) {
+        for parent in parents(path) {
+            if self.shared.contains_key(parent) || !exists(&root.at(parent)) {
+                let inside = self
+                    .owners
+                    .values()
+                    .any(|entry| entry.items.contains_key(parent));
+                if !inside {
+                    self.count_user(owner, parent, SharedKind::Directory, true);
+                }
+            }
+        }
+    }
+
+    /// Confirms that what was entered for a path was written.
+    pub(crate) fn confirm(&mut self, owner: &str, path: &str) {
+        if let Some(shared) = self.shared.get_mut(path) {
+            if let Some(sha256) = shared.pending.take() {
+                shared.sha256 = sha256;
+            }
+        } else if let Some(item) = self
+            .owners
+            .get_mut(owner)
+            .and_then(|entry| entry.items.get_mut(path))
+            && let Some(sha256) = item.pending.take()
+        {
+            item.sha256 = sha256;
+        }
+    }
+
+    /// Hash of a file's content as it is recorded and told: plain, but for secrets.
+    pub(crate) fn fingerprint(&self, path: &str, content: &[u8]) -> String {
+        if !is_secret(path) {
+            return digest::bytes(content);
+        }
+        let mut running = digest::Running::new();
+        running.update(self.salt.as_bytes());
+        running.update(content);
+        running.finish()
+    }
+
+    /// Names of the units that an owner has here, in the order of their paths.
+    pub(crate) fn units<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a str> {
+        let own = self.owners.get(owner).into_iter().flat_map(|entry| {
+            entry
+                .items
+                .iter()
+                .filter(|(_, item)| item.kind == ItemKind::Unit)
+                .map(|(path, _)| path.as_str())
+        });
+        let shared = self
+            .shared
+            .iter()
+            .filter(move |(_, shared)| {
+                shared.kind == SharedKind::Unit && shared.owners.contains(owner)
+            })
+            .map(|(path, _)| path.as_str());
+        own.chain(shared).filter_map(|path| path.rsplit('/').next())
     }
 }
 
-pub(crate) fn make_home() -> Result<(), Failed> {
-    fs::create_dir_all(HOME).map_err(|error| Failed::io("making", HOME, &error))?;
-    std::os::unix::fs::chown(HOME, Some(0), Some(0))
-        .map_err(|error| Failed::io("owning", HOME, &error))
+/// Files whose content and plain hash never leave the host.
+pub(crate) fn is_secret(path: &str) -> bool {
+    path.contains("/secrets/") || has_extension(path, "key")
 }
 
-/// Adds a line to the log of what was done here by whom. The log is for people; a host where it
-/// cannot be written has worse troubles that the caller hears of.
-pub(crate) fn log(operator: &str, call: &str, owner: &str, subject: &str, outcome: &str) {
-    let line = serde_json::json!({
-        "format": FORMAT,
-        "time_ms": system::now_ms(),
-        "operator": operator,
-        "call": call,
-        "owner": owner,
-        "subject": subject,
-        "outcome": outcome,
+/// Whether the last part of a path or name ends with `.extension`.
+pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|found| found == extension)
+}
+
+/// An owner is `TYPE/NAME` of plain characters.
+pub(crate) fn check_owner(owner: &str) -> Result<(), Failed> {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let whole = owner.split_once('/').is_some_and(|(kind, name)| {
+        [kind, name]
+            .iter()
+            .all(|part| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain))
     });
-    if Path::new(HOME).is_dir()
-        && let Ok(mut file) = fs::OpenOptions::new().create(true).append(true).open(LOG)
-    {
-        let _ = writeln!(file, "{line}");
+    if whole && owner.len() <= 150 {
+        Ok(())
+    } else {
+        Err(Failed::invalid(
+            owner,
+            format!("{owner:?} is not an owner, such as etcd_cluster/k8s"),
+        ))
     }
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }

@@ -7,31 +7,50 @@
 //! It must never decide what to do next, use SSH or the plugin protocol, or send a private key
 //! anywhere.
 
+mod account;
 mod atomic;
+mod busy;
 mod ca;
 mod certificate;
+mod clock;
+mod digest;
 mod ensure;
 mod failure;
 mod install;
 mod journal;
 mod ledger;
 mod lock;
+mod log;
 mod membership;
 mod observe;
+mod program;
+mod record;
+mod recorded;
 mod remove;
-pub mod renew;
+mod renew;
+mod root;
+mod secret;
 mod serve;
-mod system;
+mod service;
+mod status;
+mod stdio;
+#[cfg(test)]
+mod test_host;
 mod unit;
 
-#[allow(
-    warnings,
-    clippy::all,
+/// Messages and server of the helper's interface, generated from `proto/node.proto`.
+#[expect(
+    unused_qualifications,
+    unreachable_pub,
+    unnameable_types,
+    clippy::allow_attributes_without_reason,
     clippy::pedantic,
-    reason = "generated from proto/"
+    reason = "generated; the comments are in proto/node.proto"
 )]
-#[path = "gen/node.rs"]
-pub mod proto;
+mod proto {
+    include!("gen/node.rs");
+}
 
-pub use failure::Failed;
+pub use renew::run as renew;
 pub use serve::serve;
+pub use status::status;

@@ -1,12 +1,15 @@
 //! A real sshd on loopback, with keys and a home of its own.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fmt::Write as _,
     fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use tempfile::TempDir;
@@ -64,6 +67,27 @@ pub(super) fn keygen(kind: &str, path: &Path, passphrase: &str) -> String {
         .to_owned()
 }
 
+/// Puts a copy of a key at `path`, one and the same for each name, and returns its public line. Only
+/// the first server of the process waits for keys to be made.
+fn place(path: &Path) -> String {
+    type Keys = BTreeMap<OsString, (String, String)>;
+    static KEYS: Mutex<Keys> = Mutex::new(BTreeMap::new());
+    let name = path.file_name().expect("a name").to_owned();
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (private, public) = keys.entry(name).or_insert_with_key(|name| {
+        let kind = name
+            .to_str()
+            .and_then(|name| name.split('_').nth(1))
+            .expect("the type");
+        let public = keygen(kind, path, "");
+        (fs::read_to_string(path).expect("a private key"), public)
+    });
+    fs::write(path, private).expect("a writable directory");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("our own file");
+    fs::write(path.with_extension("pub"), &public).expect("a writable directory");
+    public.clone()
+}
+
 /// Who runs the tests, and so logs in.
 pub(super) fn user() -> String {
     let output = command("id")
@@ -90,9 +114,9 @@ impl Sshd {
         let (mut host_keys, mut authorized) = (String::new(), String::new());
         for kind in KINDS {
             let key = path.join(format!("host_{kind}"));
-            keygen(kind, &key, "");
+            place(&key);
             writeln!(host_keys, "HostKey {}", key.display()).expect("a string takes all");
-            authorized.push_str(&keygen(kind, &path.join(format!("client_{kind}")), ""));
+            authorized.push_str(&place(&path.join(format!("client_{kind}"))));
             authorized.push('\n');
         }
         fs::write(path.join("authorized_keys"), authorized).expect("a writable directory");

@@ -2,144 +2,186 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use rcgen::KeyPair;
 use serde::Deserialize;
-use x509_parser::{
-    certification_request::X509CertificationRequest, extensions::ParsedExtension, pem::Pem,
-    prelude::FromDer,
-};
+use serde_json::{Value as Json, json};
 
 use super::{
-    Register,
-    client::{chain, client},
-    fingerprint, token,
+    Configuration, PROVISIONER_KEY, ROOT,
+    client::loopback,
+    register, request,
+    token::{self, Grant},
 };
 use crate::{
-    failure::Failed,
+    failure::{Failed, chain},
     observe,
     proto::{SignRequest, SignResponse, failure::Kind},
+    root::Root,
+    secret::Secret,
 };
 
 /// step-ca that was just started is not listening yet.
-const STARTING: Duration = Duration::from_secs(8);
+const STARTING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 
+/// The answer to /1.0/sign and /1.0/renew (`api/api.go`).
 #[derive(Deserialize)]
-struct Configuration {
-    authority: Authority,
-}
-#[derive(Deserialize)]
-struct Authority {
-    provisioners: Vec<Provisioner>,
-}
-#[derive(Deserialize)]
-struct Provisioner {
-    name: String,
-}
-#[derive(Deserialize)]
-struct Signed {
+pub(crate) struct Signed {
     crt: String,
     ca: String,
+    #[serde(default, rename = "certChain")]
+    chain: Vec<String>,
+}
+
+impl Signed {
+    /// Leaf and intermediates, as a server or client shows them.
+    pub(crate) fn chain_pem(&self) -> String {
+        let parts = if self.chain.is_empty() {
+            vec![&self.crt, &self.ca]
+        } else {
+            self.chain.iter().collect()
+        };
+        parts
+            .into_iter()
+            .flat_map(|part| [part.trim_end(), "\n"])
+            .collect()
+    }
 }
 
 /// The provisioner's private key; it never leaves this host.
-pub(super) fn provisioner_key(directory: &str) -> Result<KeyPair, Failed> {
-    let path = format!("{directory}/secrets/provisioner_key");
+pub(super) fn provisioner_key(place: &Path) -> Result<KeyPair, Failed> {
     let unavailable = |why: String| {
+        let shown = place.display().to_string();
         Failed::new(
             Kind::CaUnavailable,
-            directory,
-            format!("there is no usable CA in {directory}: {why}"),
+            &shown,
+            format!("there is no usable CA in {shown}: {why}"),
         )
     };
-    let pem = fs::read_to_string(&path).map_err(|error| unavailable(error.to_string()))?;
-    KeyPair::from_pem(&pem).map_err(|error| unavailable(error.to_string()))
+    let pem = fs::read(place.join(PROVISIONER_KEY))
+        .map(Secret::new)
+        .map_err(|error| unavailable(error.to_string()))?;
+    let pem = std::str::from_utf8(pem.expose()).map_err(|error| unavailable(error.to_string()))?;
+    KeyPair::from_pem(pem).map_err(|error| unavailable(error.to_string()))
 }
 
-pub(crate) async fn sign(request: &SignRequest) -> Result<SignResponse, Failed> {
-    let directory = &request.ca_directory;
-    check_names(request)?;
-    register(request)?;
-    let key = provisioner_key(directory)?;
-    let read = |path: String| {
-        fs::read_to_string(&path).map_err(|error| {
-            Failed::new(
-                Kind::CaUnavailable,
-                path.clone(),
-                format!("reading {path} failed: {error}"),
-            )
-        })
-    };
-    let root_pem = read(format!("{directory}/certs/root_ca.crt"))?;
-    let configuration: Configuration =
-        serde_json::from_str(&read(format!("{directory}/config/ca.json"))?).map_err(|error| {
-            Failed::new(
-                Kind::CaUnavailable,
-                directory,
-                format!("ca.json cannot be read: {error}"),
-            )
-        })?;
-    let provisioner = configuration
-        .authority
-        .provisioners
-        .into_iter()
-        .next()
-        .map(|first| first.name);
-    let provisioner = provisioner
-        .ok_or_else(|| Failed::new(Kind::CaUnavailable, directory, "ca.json has no provisioner"))?;
-    let sans: Vec<String> = request
-        .dns_names
-        .iter()
-        .chain(&request.ip_addresses)
-        .cloned()
-        .collect();
-    let audience = "https://127.0.0.1/1.0/sign";
-    let token = token::mint(
-        &key,
-        &provisioner,
-        audience,
-        &fingerprint(&root_pem),
-        &request.common_name,
-        &sans,
-    )?;
-    let body = serde_json::json!({
-        "csr": request.csr_pem,
-        "ott": token,
-        "notAfter": format!("{}s", request.lifetime_seconds),
+pub(crate) async fn sign(root: &Root, request: SignRequest) -> Result<SignResponse, Failed> {
+    // Checking and entering wait for locks and disks.
+    let prepared = tokio::task::spawn_blocking({
+        let (root, request) = (root.clone(), request.clone());
+        move || prepare(&root, &request)
     });
-    let signed = post(request, &root_pem, &body).await?;
-    let chain_pem = format!("{}\n{}\n", signed.crt.trim_end(), signed.ca.trim_end());
+    let prepared = prepared
+        .await
+        .map_err(|error| Failed::internal("Sign", format!("preparing ended early: {error}")))??;
+    let (client, url) = loopback(&prepared.configuration, request.ca_port, &prepared.root_pem)?;
+    let signed = post(&client, &url, &request, &prepared.body).await?;
     Ok(SignResponse {
-        chain_pem,
-        root_pem,
+        chain_pem: signed.chain_pem(),
+        root_pem: prepared.root_pem,
     })
 }
 
+struct Prepared {
+    configuration: Configuration,
+    root_pem: String,
+    body: Json,
+}
+
+fn prepare(root: &Root, wish: &SignRequest) -> Result<Prepared, Failed> {
+    let place = root.wanted(&wish.ca_directory)?;
+    if wish.lifetime_seconds == 0 {
+        return Err(Failed::invalid(
+            &wish.common_name,
+            "a certificate needs a lifetime",
+        ));
+    }
+    request::check(wish)?;
+    let key = provisioner_key(&place)?;
+    let configuration = Configuration::load(&place)?;
+    let root_path = place.join(ROOT);
+    let root_pem = fs::read_to_string(&root_path).map_err(|error| {
+        let shown = root_path.display().to_string();
+        Failed::new(
+            Kind::CaUnavailable,
+            &shown,
+            format!("reading {shown} failed: {error}"),
+        )
+    })?;
+    let consumer = wish.consumer.clone().unwrap_or_default();
+    register::enter(root, &wish.ca_directory, &consumer)?;
+    let provisioner = configuration.provisioner(&key).ok_or_else(|| {
+        Failed::new(
+            Kind::CaUnavailable,
+            &wish.ca_directory,
+            "ca.json has no provisioner with the key of this host",
+        )
+    })?;
+    let sans: Vec<String> = wish
+        .dns_names
+        .iter()
+        .chain(&wish.ip_addresses)
+        .cloned()
+        .collect();
+    let token = token::mint(
+        &key,
+        &Grant {
+            provisioner,
+            audience: &audience(configuration.own_name()?),
+            root_fingerprint: &observe::fingerprint(&root_pem),
+            subject: &wish.common_name,
+            sans: &sans,
+        },
+    )?;
+    let body = json!({
+        "csr": wish.csr_pem,
+        "ott": token,
+        "notAfter": format!("{}s", wish.lifetime_seconds),
+    });
+    Ok(Prepared {
+        configuration,
+        root_pem,
+        body,
+    })
+}
+
+/// What step-ca takes a token for, by one of its names (`config.GetAudiences`).
+fn audience(name: &str) -> String {
+    if name.parse::<std::net::Ipv6Addr>().is_ok() {
+        format!("https://[{name}]/1.0/sign")
+    } else {
+        format!("https://{name}/1.0/sign")
+    }
+}
+
 async fn post(
+    client: &reqwest::Client,
+    url: &str,
     request: &SignRequest,
-    root_pem: &str,
-    body: &serde_json::Value,
+    body: &Json,
 ) -> Result<Signed, Failed> {
-    let client = client(root_pem, None)?;
-    let url = format!("https://127.0.0.1:{}/1.0/sign", request.ca_port);
     let deadline = Instant::now() + STARTING;
     let response = loop {
-        match client.post(&url).json(body).send().await {
+        match client
+            .post(format!("{url}/1.0/sign"))
+            .json(body)
+            .send()
+            .await
+        {
             Ok(response) => break response,
             Err(error) if error.is_connect() && Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
+                let why = chain(&error);
                 return Err(Failed::new(
                     Kind::CaUnavailable,
                     &request.ca_directory,
-                    format!(
-                        "step-ca does not answer on port {}: {}",
-                        request.ca_port,
-                        chain(&error)
-                    ),
+                    format!("step-ca does not answer on port {}: {why}", request.ca_port),
                 )
                 .hint("Look with `journalctl -u step-ca` on the CA host."));
             }
@@ -147,116 +189,35 @@ async fn post(
     };
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
-    if !status.is_success() {
-        return Err(Failed::new(
-            Kind::CaRefused,
-            &request.common_name,
-            format!("step-ca refused to sign {} ({status})", request.common_name),
-        )
-        .output(&text));
-    }
-    serde_json::from_str(&text).map_err(|error| {
-        Failed::new(
-            Kind::CaRefused,
-            &request.common_name,
-            format!("step-ca's answer cannot be read: {error}"),
-        )
-    })
-}
-
-/// Exactly the names that were announced, or nothing is signed.
-fn check_names(request: &SignRequest) -> Result<(), Failed> {
     let refused = |why: String| {
+        let name = &request.common_name;
         Failed::new(
-            Kind::NamesRefused,
-            &request.common_name,
-            format!("the request is refused: {why}"),
+            Kind::CaRefused,
+            name,
+            format!("step-ca refused to sign for {name}: {why}"),
         )
+        .output(&text)
     };
-    let block = Pem::iter_from_buffer(request.csr_pem.as_bytes())
-        .next()
-        .and_then(Result::ok)
-        .ok_or_else(|| refused("it is not PEM".to_owned()))?;
-    let (_, csr) = X509CertificationRequest::from_der(&block.contents)
-        .map_err(|_| refused("it cannot be read".to_owned()))?;
-    csr.verify_signature()
-        .map_err(|_| refused("its signature is wrong".to_owned()))?;
-    let subject = &csr.certification_request_info.subject;
-    let names: Vec<&str> = subject
-        .iter_common_name()
-        .filter_map(|name| name.as_str().ok())
-        .collect();
-    if names != [request.common_name.as_str()] {
-        return Err(refused(format!("its common name is {names:?}")));
+    if !status.is_success() {
+        return Err(refused(status.to_string()));
     }
-    let (mut dns, mut addresses) = csr
-        .requested_extensions()
-        .into_iter()
-        .flatten()
-        .find_map(|extension| match extension {
-            ParsedExtension::SubjectAlternativeName(names) => {
-                Some(observe::split_names(&names.general_names))
-            }
-            _ => None,
-        })
-        .unwrap_or_default();
-    let sorted = |list: &[String]| {
-        let mut list = list.to_vec();
-        list.sort();
-        list
-    };
-    dns.sort();
-    addresses.sort();
-    if dns != sorted(&request.dns_names) || addresses != sorted(&request.ip_addresses) {
-        return Err(refused(format!("it holds the names {dns:?} {addresses:?}")));
-    }
-    let consumer = request.consumer.clone().unwrap_or_default();
-    let foreign = dns
-        .iter()
-        .filter_map(|name| name.strip_suffix(".etcd.internal"))
-        .find(|stem| {
-            stem.rsplit_once('.')
-                .is_none_or(|(cluster, _)| cluster != consumer.name)
-        });
-    match foreign {
-        Some(stem) => Err(refused(format!(
-            "{stem}.etcd.internal is not a name of {}",
-            consumer.name
-        ))),
-        None => Ok(()),
-    }
+    serde_json::from_str(&text)
+        .map_err(|error| refused(format!("its answer cannot be read: {error}")))
 }
 
-/// Two clusters of one name under one CA would let each other in.
-fn register(request: &SignRequest) -> Result<(), Failed> {
-    let consumer = request.consumer.clone().unwrap_or_default();
-    if consumer.name.is_empty() || consumer.id.is_empty() {
-        return Err(Failed::new(
-            Kind::InvalidRequest,
-            "consumer",
-            "a consumer has a name and an id",
-        ));
-    }
-    let _lock = crate::lock::take(
-        &format!("ca{}", request.ca_directory.replace('/', "-")),
-        &consumer.name,
-        Duration::from_secs(10),
-    )?;
-    let mut register = Register::load(&request.ca_directory);
-    match register.consumers.get(&consumer.name) {
-        Some(id) if *id == consumer.id => Ok(()),
-        Some(id) => Err(Failed::new(
-            Kind::Conflict,
-            &consumer.name,
-            format!(
-                "this CA already serves another cluster with the name {} (made as {id})",
-                consumer.name
-            ),
-        )
-        .hint("Clusters of one name under one CA would let each other's clients in: choose another name or another CA.")),
-        None => {
-            register.consumers.insert(consumer.name, consumer.id);
-            register.save(&request.ca_directory)
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn puts_the_whole_chain_into_the_file() {
+        let signed = Signed {
+            crt: "leaf\n".into(),
+            ca: "ca".into(),
+            chain: Vec::new(),
+        };
+        assert_eq!(signed.chain_pem(), "leaf\nca\n");
+        let chain = vec!["leaf".into(), "one\n".into(), "two".into()];
+        assert_eq!(Signed { chain, ..signed }.chain_pem(), "leaf\none\ntwo\n");
     }
 }

@@ -24,7 +24,17 @@ pub struct Failure {
 /// Nested message and enum types in `Failure`.
 pub mod failure {
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Kind {
         Internal = 0,
@@ -170,6 +180,7 @@ pub struct EtcdQuery {
     /// The local member, for example <https://127.0.0.1:2379.>
     #[prost(string, tag = "1")]
     pub endpoint: ::prost::alloc::string::String,
+    /// Empty for a member without TLS.
     #[prost(string, tag = "2")]
     pub ca_path: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -289,7 +300,17 @@ pub struct FileFact {
 /// Nested message and enum types in `FileFact`.
 pub mod file_fact {
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Kind {
         Absent = 0,
@@ -412,7 +433,8 @@ pub struct EtcdFact {
     pub endpoint: ::prost::alloc::string::String,
     #[prost(bool, tag = "2")]
     pub reachable: bool,
-    /// Why it is not reachable; empty if it is.
+    /// Why it is not reachable, or, of a reachable one, which question it did not answer and why: then
+    /// members or alarms are unknown, not absent.
     #[prost(string, tag = "3")]
     pub error: ::prost::alloc::string::String,
     #[prost(uint64, tag = "4")]
@@ -637,7 +659,7 @@ pub struct EnsureRequest {
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Item {
-    #[prost(oneof = "item::Item", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "item::Item", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub item: ::core::option::Option<item::Item>,
 }
 /// Nested message and enum types in `Item`.
@@ -661,6 +683,8 @@ pub mod item {
         Reload(super::Reload),
         #[prost(message, tag = "7")]
         Absent(super::Absent),
+        #[prost(message, tag = "8")]
+        Adopt(super::Adopt),
     }
 }
 /// A system user and group of the same name; shared between owners.
@@ -735,6 +759,23 @@ pub struct Reload {}
 pub struct Absent {
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
+}
+/// Takes over a file, link or directory that another tool made, as it is: import. From then on it
+/// may be replaced, and goes with its owner. NOT_FOUND if it is not there.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Adopt {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// A systemd unit.
+    #[prost(bool, tag = "2")]
+    pub unit: bool,
+    /// A directory with the user's data.
+    #[prost(bool, tag = "3")]
+    pub data: bool,
+    /// A private key.
+    #[prost(bool, tag = "4")]
+    pub key: bool,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -823,7 +864,17 @@ pub struct ControlUnitRequest {
 /// Nested message and enum types in `ControlUnitRequest`.
 pub mod control_unit_request {
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Verb {
         Start = 0,
@@ -1183,7 +1234,7 @@ pub mod node_server {
         dead_code,
         missing_docs,
         clippy::wildcard_imports,
-        clippy::let_unit_value
+        clippy::let_unit_value,
     )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with NodeServer.
@@ -1220,7 +1271,10 @@ pub mod node_server {
         async fn control_unit(
             &self,
             request: tonic::Request<super::ControlUnitRequest>,
-        ) -> std::result::Result<tonic::Response<super::ControlUnitResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ControlUnitResponse>,
+            tonic::Status,
+        >;
         /// Undoes what the ledger says was made for `owner`, shared things when their last user goes.
         async fn remove(
             &self,
@@ -1239,17 +1293,26 @@ pub mod node_server {
         async fn install_certificate(
             &self,
             request: tonic::Request<super::InstallCertificateRequest>,
-        ) -> std::result::Result<tonic::Response<super::InstallCertificateResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::InstallCertificateResponse>,
+            tonic::Status,
+        >;
         /// Runs the renewal that the timer would run, now.
         async fn renew_certificate(
             &self,
             request: tonic::Request<super::RenewCertificateRequest>,
-        ) -> std::result::Result<tonic::Response<super::RenewCertificateResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::RenewCertificateResponse>,
+            tonic::Status,
+        >;
         /// Makes root, intermediate, provisioner key, passwords and ca.json of a CA where they are absent.
         async fn initialise_ca(
             &self,
             request: tonic::Request<super::InitialiseCaRequest>,
-        ) -> std::result::Result<tonic::Response<super::InitialiseCaResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::InitialiseCaResponse>,
+            tonic::Status,
+        >;
         /// Checks the names of a request, mints a one-time token and has the local step-ca sign it.
         async fn sign(
             &self,
@@ -1259,21 +1322,33 @@ pub mod node_server {
         async fn forget_consumer(
             &self,
             request: tonic::Request<super::ForgetConsumerRequest>,
-        ) -> std::result::Result<tonic::Response<super::ForgetConsumerResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ForgetConsumerResponse>,
+            tonic::Status,
+        >;
         /// Writes or clears the journal entry of an unfinished creation.
         async fn write_journal(
             &self,
             request: tonic::Request<super::WriteJournalRequest>,
-        ) -> std::result::Result<tonic::Response<super::WriteJournalResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::WriteJournalResponse>,
+            tonic::Status,
+        >;
         async fn clear_journal(
             &self,
             request: tonic::Request<super::ClearJournalRequest>,
-        ) -> std::result::Result<tonic::Response<super::ClearJournalResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::ClearJournalResponse>,
+            tonic::Status,
+        >;
         /// Membership changes, sent to the local member.
         async fn add_learner(
             &self,
             request: tonic::Request<super::AddLearnerRequest>,
-        ) -> std::result::Result<tonic::Response<super::AddLearnerResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::AddLearnerResponse>,
+            tonic::Status,
+        >;
         async fn promote_learner(
             &self,
             request: tonic::Request<super::MemberRequest>,
@@ -1290,7 +1365,10 @@ pub mod node_server {
         async fn set_data_aside(
             &self,
             request: tonic::Request<super::SetDataAsideRequest>,
-        ) -> std::result::Result<tonic::Response<super::SetDataAsideResponse>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::SetDataAsideResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct NodeServer<T> {
@@ -1313,7 +1391,10 @@ pub mod node_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -1368,15 +1449,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Observe" => {
                     #[allow(non_camel_case_types)]
                     struct ObserveSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::ObserveRequest> for ObserveSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::ObserveRequest>
+                    for ObserveSvc<T> {
                         type Response = super::ObserveResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ObserveRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::observe(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::observe(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1405,15 +1492,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Lock" => {
                     #[allow(non_camel_case_types)]
                     struct LockSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::LockRequest> for LockSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::LockRequest>
+                    for LockSvc<T> {
                         type Response = super::LockResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::LockRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::lock(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::lock(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1442,15 +1535,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Unlock" => {
                     #[allow(non_camel_case_types)]
                     struct UnlockSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::UnlockRequest> for UnlockSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::UnlockRequest>
+                    for UnlockSvc<T> {
                         type Response = super::UnlockResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::UnlockRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::unlock(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::unlock(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1479,15 +1578,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Ensure" => {
                     #[allow(non_camel_case_types)]
                     struct EnsureSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::EnsureRequest> for EnsureSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::EnsureRequest>
+                    for EnsureSvc<T> {
                         type Response = super::EnsureResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::EnsureRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::ensure(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::ensure(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1516,15 +1621,25 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Install" => {
                     #[allow(non_camel_case_types)]
                     struct InstallSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::ClientStreamingService<super::InstallRequest> for InstallSvc<T> {
+                    impl<
+                        T: Node,
+                    > tonic::server::ClientStreamingService<super::InstallRequest>
+                    for InstallSvc<T> {
                         type Response = super::InstallResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<tonic::Streaming<super::InstallRequest>>,
+                            request: tonic::Request<
+                                tonic::Streaming<super::InstallRequest>,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::install(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::install(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1553,16 +1668,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/ControlUnit" => {
                     #[allow(non_camel_case_types)]
                     struct ControlUnitSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::ControlUnitRequest> for ControlUnitSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::ControlUnitRequest>
+                    for ControlUnitSvc<T> {
                         type Response = super::ControlUnitResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ControlUnitRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::control_unit(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::control_unit(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1591,15 +1711,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Remove" => {
                     #[allow(non_camel_case_types)]
                     struct RemoveSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::RemoveRequest> for RemoveSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::RemoveRequest>
+                    for RemoveSvc<T> {
                         type Response = super::RemoveResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RemoveRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::remove(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::remove(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1628,19 +1754,25 @@ pub mod node_server {
                 "/etcd_node.v1.Node/CreateCertificateRequest" => {
                     #[allow(non_camel_case_types)]
                     struct CreateCertificateRequestSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node>
-                        tonic::server::UnaryService<super::CreateCertificateRequestRequest>
-                        for CreateCertificateRequestSvc<T>
-                    {
+                    impl<
+                        T: Node,
+                    > tonic::server::UnaryService<super::CreateCertificateRequestRequest>
+                    for CreateCertificateRequestSvc<T> {
                         type Response = super::CreateCertificateRequestResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::CreateCertificateRequestRequest>,
+                            request: tonic::Request<
+                                super::CreateCertificateRequestRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Node>::create_certificate_request(&inner, request).await
+                                <T as Node>::create_certificate_request(&inner, request)
+                                    .await
                             };
                             Box::pin(fut)
                         }
@@ -1670,11 +1802,15 @@ pub mod node_server {
                 "/etcd_node.v1.Node/InstallCertificate" => {
                     #[allow(non_camel_case_types)]
                     struct InstallCertificateSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::InstallCertificateRequest>
-                        for InstallCertificateSvc<T>
-                    {
+                    impl<
+                        T: Node,
+                    > tonic::server::UnaryService<super::InstallCertificateRequest>
+                    for InstallCertificateSvc<T> {
                         type Response = super::InstallCertificateResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::InstallCertificateRequest>,
@@ -1711,11 +1847,15 @@ pub mod node_server {
                 "/etcd_node.v1.Node/RenewCertificate" => {
                     #[allow(non_camel_case_types)]
                     struct RenewCertificateSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::RenewCertificateRequest>
-                        for RenewCertificateSvc<T>
-                    {
+                    impl<
+                        T: Node,
+                    > tonic::server::UnaryService<super::RenewCertificateRequest>
+                    for RenewCertificateSvc<T> {
                         type Response = super::RenewCertificateResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RenewCertificateRequest>,
@@ -1752,16 +1892,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/InitialiseCa" => {
                     #[allow(non_camel_case_types)]
                     struct InitialiseCaSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::InitialiseCaRequest> for InitialiseCaSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::InitialiseCaRequest>
+                    for InitialiseCaSvc<T> {
                         type Response = super::InitialiseCaResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::InitialiseCaRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::initialise_ca(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::initialise_ca(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1790,15 +1935,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/Sign" => {
                     #[allow(non_camel_case_types)]
                     struct SignSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::SignRequest> for SignSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::SignRequest>
+                    for SignSvc<T> {
                         type Response = super::SignResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::SignRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Node>::sign(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::sign(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1827,16 +1978,23 @@ pub mod node_server {
                 "/etcd_node.v1.Node/ForgetConsumer" => {
                     #[allow(non_camel_case_types)]
                     struct ForgetConsumerSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::ForgetConsumerRequest> for ForgetConsumerSvc<T> {
+                    impl<
+                        T: Node,
+                    > tonic::server::UnaryService<super::ForgetConsumerRequest>
+                    for ForgetConsumerSvc<T> {
                         type Response = super::ForgetConsumerResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ForgetConsumerRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::forget_consumer(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::forget_consumer(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1865,16 +2023,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/WriteJournal" => {
                     #[allow(non_camel_case_types)]
                     struct WriteJournalSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::WriteJournalRequest> for WriteJournalSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::WriteJournalRequest>
+                    for WriteJournalSvc<T> {
                         type Response = super::WriteJournalResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::WriteJournalRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::write_journal(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::write_journal(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1903,16 +2066,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/ClearJournal" => {
                     #[allow(non_camel_case_types)]
                     struct ClearJournalSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::ClearJournalRequest> for ClearJournalSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::ClearJournalRequest>
+                    for ClearJournalSvc<T> {
                         type Response = super::ClearJournalResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ClearJournalRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::clear_journal(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::clear_journal(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1941,16 +2109,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/AddLearner" => {
                     #[allow(non_camel_case_types)]
                     struct AddLearnerSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::AddLearnerRequest> for AddLearnerSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::AddLearnerRequest>
+                    for AddLearnerSvc<T> {
                         type Response = super::AddLearnerResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::AddLearnerRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::add_learner(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::add_learner(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -1979,16 +2152,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/PromoteLearner" => {
                     #[allow(non_camel_case_types)]
                     struct PromoteLearnerSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::MemberRequest> for PromoteLearnerSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::MemberRequest>
+                    for PromoteLearnerSvc<T> {
                         type Response = super::MemberResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::MemberRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::promote_learner(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::promote_learner(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2017,16 +2195,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/RemoveMember" => {
                     #[allow(non_camel_case_types)]
                     struct RemoveMemberSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::MemberRequest> for RemoveMemberSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::MemberRequest>
+                    for RemoveMemberSvc<T> {
                         type Response = super::MemberResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::MemberRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::remove_member(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::remove_member(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2055,16 +2238,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/MoveLeader" => {
                     #[allow(non_camel_case_types)]
                     struct MoveLeaderSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::MemberRequest> for MoveLeaderSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::MemberRequest>
+                    for MoveLeaderSvc<T> {
                         type Response = super::MemberResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::MemberRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::move_leader(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::move_leader(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2093,16 +2281,21 @@ pub mod node_server {
                 "/etcd_node.v1.Node/SetDataAside" => {
                     #[allow(non_camel_case_types)]
                     struct SetDataAsideSvc<T: Node>(pub Arc<T>);
-                    impl<T: Node> tonic::server::UnaryService<super::SetDataAsideRequest> for SetDataAsideSvc<T> {
+                    impl<T: Node> tonic::server::UnaryService<super::SetDataAsideRequest>
+                    for SetDataAsideSvc<T> {
                         type Response = super::SetDataAsideResponse;
-                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::SetDataAsideRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut =
-                                async move { <T as Node>::set_data_aside(&inner, request).await };
+                            let fut = async move {
+                                <T as Node>::set_data_aside(&inner, request).await
+                            };
                             Box::pin(fut)
                         }
                     }
@@ -2128,19 +2321,25 @@ pub mod node_server {
                     };
                     Box::pin(fut)
                 }
-                _ => Box::pin(async move {
-                    let mut response = http::Response::new(tonic::body::Body::default());
-                    let headers = response.headers_mut();
-                    headers.insert(
-                        tonic::Status::GRPC_STATUS,
-                        (tonic::Code::Unimplemented as i32).into(),
-                    );
-                    headers.insert(
-                        http::header::CONTENT_TYPE,
-                        tonic::metadata::GRPC_CONTENT_TYPE,
-                    );
-                    Ok(response)
-                }),
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
             }
         }
     }

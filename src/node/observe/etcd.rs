@@ -8,28 +8,46 @@ use std::{
 use etcd_client::{
     AlarmAction, AlarmType, Certificate, ConnectOptions, GetOptions, Identity, TlsOptions,
 };
+use serde::Deserialize;
 
 use crate::{
-    failure::Failed,
+    ca,
+    failure::{Failed, chain},
     proto::{EtcdAlarm, EtcdFact, EtcdMember, EtcdQuery, failure::Kind},
+    root::Root,
 };
+
+/// Limit for a request that comes without one.
+const USUAL: Duration = Duration::from_secs(2);
+
+/// A key that is never written; asking for it takes a quorum all the same.
+const PROBE: &str = "etcd-node/health";
 
 /// A connection to the member of a query.
 pub(crate) struct Client(pub(crate) etcd_client::Client);
 
+#[derive(Deserialize)]
+struct Version {
+    etcdserver: String,
+    #[serde(default)]
+    etcdcluster: String,
+}
+
 impl Client {
-    pub(crate) async fn connect(query: &EtcdQuery) -> Result<Self, Failed> {
+    pub(crate) async fn connect(root: &Root, query: &EtcdQuery) -> Result<Self, Failed> {
         let read = |path: &str| {
-            fs::read(path).map_err(|error| Failed::io("reading", path.to_owned(), &error))
+            let place = root.wanted(path)?;
+            fs::read(&place).map_err(|error| Failed::io("reading", &place, &error))
         };
-        let identity = Identity::from_pem(read(&query.certificate_path)?, read(&query.key_path)?);
-        let tls = TlsOptions::new()
-            .ca_certificate(Certificate::from_pem(read(&query.ca_path)?))
-            .identity(identity);
-        let options = ConnectOptions::new()
-            .with_tls(tls)
-            .with_connect_timeout(timeout(query))
-            .with_timeout(timeout(query));
+        let mut options = ConnectOptions::new()
+            .with_connect_timeout(limit(query))
+            .with_timeout(limit(query));
+        if !query.ca_path.is_empty() {
+            let ca = Certificate::from_pem(read(&query.ca_path)?);
+            let identity =
+                Identity::from_pem(read(&query.certificate_path)?, read(&query.key_path)?);
+            options = options.with_tls(TlsOptions::new().ca_certificate(ca).identity(identity));
+        }
         etcd_client::Client::connect([&query.endpoint], Some(options))
             .await
             .map(Self)
@@ -37,30 +55,33 @@ impl Client {
     }
 }
 
-pub(crate) fn timeout(query: &EtcdQuery) -> Duration {
-    Duration::from_millis(if query.timeout_ms == 0 {
-        2000
+fn limit(query: &EtcdQuery) -> Duration {
+    if query.timeout_ms == 0 {
+        USUAL
     } else {
-        query.timeout_ms.into()
-    })
+        Duration::from_millis(query.timeout_ms.into())
+    }
 }
 
+/// What etcd says, with whether a later try can succeed.
 pub(crate) fn failed(query: &EtcdQuery, error: &etcd_client::Error) -> Failed {
-    let text = error.to_string();
-    // These texts are etcd's own (`api/v3rpc/rpctypes/error.go`); a later try can succeed.
-    let wait = [
+    // Texts of `api/v3rpc/rpctypes/error.go`; the codes alone do not tell these from others.
+    const LATER: [&str; 8] = [
         "unhealthy cluster",
         "not ready",
         "no leader",
+        "leader changed",
         "in sync with leader",
         "timed out",
         "too many learner",
+        "server stopped",
     ];
-    let kind = if wait.iter().any(|part| text.contains(part)) {
-        Kind::NotYet
-    } else {
-        Kind::Etcd
-    };
+    let text = text(error);
+    let is_unanswered = matches!(error, etcd_client::Error::TransportError(_))
+        || matches!(error, etcd_client::Error::GRpcStatus(status)
+            if matches!(status.code(), tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled));
+    let is_later = is_unanswered || LATER.iter().any(|part| text.contains(part));
+    let kind = if is_later { Kind::NotYet } else { Kind::Etcd };
     Failed::new(
         kind,
         &query.endpoint,
@@ -69,25 +90,64 @@ pub(crate) fn failed(query: &EtcdQuery, error: &etcd_client::Error) -> Failed {
     .output(&text)
 }
 
-pub(crate) async fn fact(query: &EtcdQuery) -> EtcdFact {
+/// etcd's own words where it answered.
+fn text(error: &etcd_client::Error) -> String {
+    match error {
+        etcd_client::Error::GRpcStatus(status) => status.message().to_owned(),
+        other => chain(other),
+    }
+}
+
+/// Refused after consensus (`EtcdServer.Range`): this user may not read, but a quorum answered.
+fn is_refused_by_quorum(error: &etcd_client::Error) -> bool {
+    let text = text(error);
+    [
+        "permission denied",
+        "user name is empty",
+        "invalid auth token",
+        "user name not found",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
+}
+
+pub(super) async fn fact(root: &Root, query: &EtcdQuery) -> EtcdFact {
     let mut fact = EtcdFact {
         endpoint: query.endpoint.clone(),
         ..EtcdFact::default()
     };
-    let mut client = match Client::connect(query).await {
-        Ok(client) => client.0,
-        Err(failed) => {
-            fact.error = failed.0.message;
-            return fact;
-        }
+    if let Err(why) = Box::pin(ask(root, query, &mut fact)).await {
+        fact.error = why;
+    }
+    fact
+}
+
+async fn ask(root: &Root, query: &EtcdQuery, fact: &mut EtcdFact) -> Result<(), String> {
+    // Asked first and alone: a member that is not there says so at once here, and TLS says why, while
+    // gRPC would try until its time is up.
+    let version = version(root, query).await?;
+    fact.version = version.etcdserver;
+    if version.etcdcluster != "not_decided" {
+        fact.cluster_version = version.etcdcluster;
+    }
+    let mut client = Client::connect(root, query)
+        .await
+        .map_err(|failed| failed.0.message)?
+        .0;
+    let (mut lister, mut alarmer, mut reader) = (client.clone(), client.clone(), client.clone());
+    let read = async {
+        let started = Instant::now();
+        let options = GetOptions::new().with_limit(1).with_count_only();
+        let result = reader.get(PROBE, Some(options)).await;
+        (result, started.elapsed())
     };
-    let status = match client.status().await {
-        Ok(status) => status,
-        Err(error) => {
-            fact.error = error.to_string();
-            return fact;
-        }
-    };
+    let (status, members, alarms, (read, took)) = tokio::join!(
+        client.status(),
+        lister.member_list(),
+        alarmer.alarm(AlarmAction::Get, AlarmType::None, None),
+        read,
+    );
+    let status = status.map_err(|error| format!("status: {}", text(&error)))?;
     fact.reachable = true;
     if let Some(header) = status.header() {
         fact.cluster_id = header.cluster_id();
@@ -100,44 +160,41 @@ pub(crate) async fn fact(query: &EtcdQuery) -> EtcdFact {
     fact.raft_applied_index = status.raft_applied_index();
     fact.database_size_bytes = status.db_size();
     fact.database_size_in_use_bytes = status.raft_used_db_size();
-    status.version().clone_into(&mut fact.version);
     fact.is_learner = status.is_learner();
-    let (mut lister, mut alarmer, mut reader) = (client.clone(), client.clone(), client);
-    let started = Instant::now();
-    let (members, alarms, read) = tokio::join!(
-        lister.member_list(),
-        alarmer.alarm(AlarmAction::Get, AlarmType::None, None),
-        reader.get(
-            "etcd-node/health",
-            Some(GetOptions::new().with_limit(1).with_count_only())
-        ),
-    );
-    fact.linearizable_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-    if let Ok(members) = members {
-        fact.members = members.members().iter().map(member).collect();
-    }
-    if let Ok(alarms) = alarms {
-        fact.alarms = alarms
-            .alarms()
-            .iter()
-            .map(|alarm| EtcdAlarm {
-                member_id: alarm.member_id(),
-                kind: match alarm.alarm() {
-                    AlarmType::Nospace => "NOSPACE",
-                    AlarmType::Corrupt => "CORRUPT",
-                    AlarmType::None => "NONE",
-                }
-                .to_owned(),
-            })
-            .collect();
-    }
+    fact.linearizable_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
     match read {
         Ok(_) => fact.linearizable = true,
-        // Refused after consensus: authentication is on and this user may not read, but a quorum is.
-        Err(error) if error.to_string().contains("permission denied") => fact.linearizable = true,
-        Err(error) => fact.linearizable_error = error.to_string(),
+        Err(error) if is_refused_by_quorum(&error) => fact.linearizable = true,
+        Err(error) => fact.linearizable_error = text(&error),
     }
-    fact
+    let members = members.map_err(|error| format!("member list: {}", text(&error)))?;
+    fact.members = members.members().iter().map(member).collect();
+    let alarms = alarms.map_err(|error| format!("alarms: {}", text(&error)))?;
+    fact.alarms = alarms.alarms().iter().filter_map(alarm).collect();
+    Ok(())
+}
+
+async fn version(root: &Root, query: &EtcdQuery) -> Result<Version, String> {
+    let read = |path: &str| {
+        let place = root.wanted(path)?;
+        fs::read_to_string(&place).map_err(|error| Failed::io("reading", &place, &error))
+    };
+    let client = || {
+        if query.ca_path.is_empty() {
+            return ca::client("", None, None);
+        }
+        let (certificate, key) = (read(&query.certificate_path)?, read(&query.key_path)?);
+        ca::client(&read(&query.ca_path)?, Some((&certificate, &key)), None)
+    };
+    let client = client().map_err(|failed| failed.0.message)?;
+    let response = client
+        .get(format!("{}/version", query.endpoint.trim_end_matches('/')))
+        .timeout(limit(query))
+        .send()
+        .await
+        .map_err(|error| chain(&error))?;
+    let text = response.text().await.map_err(|error| chain(&error))?;
+    serde_json::from_str(&text).map_err(|error| format!("its version cannot be read: {error}"))
 }
 
 pub(crate) fn member(member: &etcd_client::Member) -> EtcdMember {
@@ -148,4 +205,16 @@ pub(crate) fn member(member: &etcd_client::Member) -> EtcdMember {
         client_urls: member.client_urls().to_vec(),
         is_learner: member.is_learner(),
     }
+}
+
+fn alarm(alarm: &etcd_client::AlarmMember) -> Option<EtcdAlarm> {
+    let kind = match alarm.alarm() {
+        AlarmType::Nospace => "NOSPACE",
+        AlarmType::Corrupt => "CORRUPT",
+        AlarmType::None => return None,
+    };
+    Some(EtcdAlarm {
+        member_id: alarm.member_id(),
+        kind: kind.to_owned(),
+    })
 }
