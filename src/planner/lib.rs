@@ -13,6 +13,7 @@ pub mod etcd_step_ca;
 pub mod facts;
 pub mod issuer;
 pub mod name;
+pub mod near;
 pub mod node;
 pub mod problem;
 pub mod rendered;

@@ -77,3 +77,40 @@ fn read(json: &Json, ty: &Type, place: &str) -> Result<Value, String> {
         }
     }
 }
+
+/// The JSON form of a value, as state files have it. Unknown values become null: a state has none.
+pub fn to_json(value: &Value) -> Json {
+    match value {
+        Value::Null | Value::Unknown(_) => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        // A number of any size is a JSON number; serde keeps small ones, and text keeps the rest.
+        Value::Number(number) => serde_json::from_str(number.as_str())
+            .unwrap_or_else(|_| Json::String(number.as_str().to_owned())),
+        Value::String(text) => Json::String(text.clone()),
+        Value::List(elements) => elements.iter().map(to_json).collect(),
+        Value::Map(members) => {
+            members.iter().map(|(name, value)| (name.clone(), to_json(value))).collect()
+        }
+        Value::Dynamic(inner) => {
+            serde_json::json!({ "type": inner.0.to_json(), "value": to_json(&inner.1) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let ty = Type::object([("nodes", Type::Dynamic), ("port", Type::Number), ("unset", Type::String)]);
+        let inner = Type::map(Type::object([("host", Type::String)]));
+        let nodes = Value::object([("1", Value::object([("host", Value::string("h"))]))]);
+        let value = Value::object([
+            ("nodes", Value::Dynamic(Box::new((inner, nodes)))),
+            ("port", Value::integer(22)),
+            ("unset", Value::Null),
+        ]);
+        assert_eq!(from_json(&to_json(&value), &ty), Ok(value));
+    }
+}

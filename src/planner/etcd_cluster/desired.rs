@@ -94,6 +94,8 @@ pub struct Desired {
     pub certificate_lifetime_s: u32,
     /// Its CA.
     pub issuer: Issuer,
+    /// What an import wants to find again on a host; opaque here.
+    pub record: String,
 }
 
 impl Desired {
@@ -137,6 +139,7 @@ impl Desired {
             server_sans: wish.server_sans.clone(),
             certificate_lifetime_s: lifetime?,
             issuer,
+            record: String::new(),
         })
     }
 

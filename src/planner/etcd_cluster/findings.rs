@@ -15,6 +15,7 @@ use crate::{
     name::NodeKey,
     node::Node,
     rendered::sha256,
+    version,
 };
 
 /// Something on a host that is not as it should be.
@@ -101,8 +102,9 @@ fn prepared(desired: &Desired, key: &NodeKey, host: &HostFacts, found: &mut Vec<
 
 fn programs(desired: &Desired, host: &HostFacts, found: &mut Vec<Finding>) {
     let directory = names::programs(&desired.version);
-    for name in ["etcd", "etcdctl", "etcdutl"] {
-        let path = format!("{directory}/{name}");
+    let own = ["etcd", "etcdctl", "etcdutl"].map(|name| format!("{directory}/{name}"));
+    // The step CLI is for people who look at certificates.
+    for path in own.into_iter().chain([format!("/opt/step/{}/step", version::STEP)]) {
         match host.files.get(&path) {
             None => found.push(drift(format!("{path} is missing"), Remedy::Install)),
             Some(file) if edited(file) => found.push(drift(

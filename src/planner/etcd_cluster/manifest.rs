@@ -33,6 +33,9 @@ pub struct Manifest {
     pub bootstrapped: bool,
     /// SHA-256 of the wish that created it.
     pub wish: String,
+    /// What an import wants to find again; opaque here.
+    #[serde(default)]
+    pub record: String,
 }
 
 impl Manifest {
@@ -54,6 +57,7 @@ impl Manifest {
             started_with,
             bootstrapped,
             wish: desired.wish(),
+            record: desired.record.clone(),
         }
     }
 

@@ -27,7 +27,7 @@ pub use drift::drift;
 pub use manifest::Manifest;
 pub use observed::{Observed, Stored, TooNew};
 pub use plan::{Plan, announce_creation, plan};
-pub use render::{Phase, files};
+pub use render::{Phase, files, fingerprint};
 pub use safety::{Unsafe, may_disrupt};
 pub use status::status;
 pub use step::Step;

@@ -31,6 +31,11 @@ pub fn configuration(cluster: &Name, key: &NodeKey) -> String {
     format!("/etc/etcd/{}-conf.yaml", member(cluster, key))
 }
 
+/// A file that lets its unit start without data, while it joins a cluster that exists.
+pub fn joining(cluster: &Name, key: &NodeKey) -> String {
+    format!("/etc/etcd/{}-joins", member(cluster, key))
+}
+
 /// Path of a certificate of it, without the ending.
 pub fn certificate_stem(cluster: &Name, key: &NodeKey, role: &str) -> String {
     format!("{TLS}/{}-{role}", member(cluster, key))

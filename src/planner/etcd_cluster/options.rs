@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use crate::{duration, problem::Problems};
+use crate::{duration, near::nearest, problem::Problems};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -146,31 +146,12 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 fn unknown(name: &str, version: &Version) -> String {
-    let near = OPTIONS
-        .iter()
-        .map(|(known, ..)| *known)
-        .chain(OWNED.iter().map(|(owned, _)| *owned))
-        .min_by_key(|known| distance(known, name))
-        .filter(|known| distance(known, name) <= 3);
+    let known =
+        OPTIONS.iter().map(|(known, ..)| *known).chain(OWNED.iter().map(|(owned, _)| *owned));
+    let near = nearest(name, known);
     let hint = near.map_or_else(String::new, |near| format!(" Did you mean {near}?"));
     format!(
         "\"{name}\" is not an option of etcd {version} that this provider knows. etcd would ignore it \
          without a word.{hint}"
     )
-}
-
-/// Edits that turn one word into the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.chars().enumerate() {
-        let mut previous = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let substituted = previous + usize::from(from != *to);
-            previous = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(previous + 1);
-        }
-    }
-    row[right.len()]
 }

@@ -82,7 +82,7 @@ pub(super) fn effective(desired: &Desired, key: &NodeKey, node: &Node) -> BTreeM
 }
 
 /// SHA-256 of the effective options.
-pub(super) fn fingerprint(desired: &Desired, key: &NodeKey, node: &Node) -> String {
+pub fn fingerprint(desired: &Desired, key: &NodeKey, node: &Node) -> String {
     let text: String =
         effective(desired, key, node).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     sha256(text.as_bytes())
@@ -184,7 +184,11 @@ fn unit(desired: &Desired, key: &NodeKey, phase: Phase) -> String {
     let data = names::data(&desired.name, key);
     let assertion = match phase {
         Phase::New => String::new(),
-        Phase::Existing => format!("AssertPathExists={data}/member/wal\n"),
+        // Either is enough: the data, or the word of an apply that the member joins without any.
+        Phase::Existing => format!(
+            "AssertPathExists=|{data}/member/wal\nAssertPathExists=|{}\n",
+            names::joining(&desired.name, key)
+        ),
     };
     // TimeoutStartSec: READY needs a quorum, and a restore may take long; the apply has a deadline of
     // its own. TimeoutStopSec: leader transfer plus running requests. RestartSec is short because

@@ -55,6 +55,8 @@ pub struct Desired {
     pub provisioner: String,
     /// Claims: shortest, default, longest lifetime, as Go durations.
     pub lifetimes: [String; 3],
+    /// What an import wants to find again on the host; opaque here.
+    pub record: String,
 }
 
 /// Root and intermediate live for ten years (E20).
@@ -146,6 +148,7 @@ impl Desired {
             port: port?,
             provisioner,
             lifetimes,
+            record: String::new(),
         })
     }
 

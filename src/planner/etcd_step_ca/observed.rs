@@ -25,6 +25,9 @@ pub struct Manifest {
     pub port: u16,
     /// Hash of the configuration that the running step-ca was started with.
     pub started_with: String,
+    /// What an import wants to find again; opaque here.
+    #[serde(default)]
+    pub record: String,
 }
 
 impl Manifest {

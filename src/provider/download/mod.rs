@@ -86,6 +86,26 @@ pub enum Error {
     NoCache,
 }
 
+impl Error {
+    /// What to do next, as a sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoSuchRelease { .. } => {
+                "see that the version exists and that the mirror has it.".to_owned()
+            }
+            Self::Fetch { .. } | Self::Status { .. } => {
+                "see that this machine reaches it, or set download { mirror = … } to a copy.".to_owned()
+            }
+            Self::NoChecksum { .. } => "put the release's checksum file beside its archives.".to_owned(),
+            Self::Checksum { place, .. } => format!(
+                "do not use {place}: fetch the archive anew, and compare with what the project publishes."
+            ),
+            Self::File { .. } => String::new(),
+            Self::NoCache => "set download { cache = … }.".to_owned(),
+        }
+    }
+}
+
 /// Who says what an archive's SHA-256 must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

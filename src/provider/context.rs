@@ -1,0 +1,71 @@
+//! What a configured provider has: ways to log in, a pool of connections, archives.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use host::{Pool, Profile, Target};
+use planner::node::NodeWish;
+use tokio::sync::watch;
+
+use crate::download::Downloads;
+
+/// A configured provider. One for each process.
+pub(crate) struct Context {
+    pub(crate) pool: Pool,
+    pub(crate) downloads: Downloads,
+    pub(crate) default_profile: Arc<Profile>,
+    pub(crate) profiles: BTreeMap<String, Arc<Profile>>,
+    /// Who works on the hosts, for locks, journals and logs there.
+    pub(crate) operator: String,
+    /// Turns true when Core asks to stop.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// How far the provider is configured.
+#[derive(Clone)]
+pub(crate) enum Setup {
+    /// Not at all: only validation is possible.
+    Missing,
+    /// Something in the configuration is known only after apply.
+    Unknown,
+    /// Ready to work.
+    Ready(Arc<Context>),
+}
+
+/// A node names what is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadTarget {
+    /// Member of the node.
+    pub(crate) member: &'static str,
+    /// A sentence.
+    pub(crate) why: String,
+}
+
+impl Context {
+    /// How to reach a node.
+    pub(crate) fn target(&self, node: &NodeWish) -> Result<Target, BadTarget> {
+        let bad = |member, why: String| BadTarget { member, why };
+        let profile = match &node.ssh_profile {
+            None => Arc::clone(&self.default_profile),
+            Some(name) => self.profiles.get(name).map(Arc::clone).ok_or_else(|| {
+                let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                bad(
+                    "ssh_profile",
+                    format!("The provider has no ssh_profile named \"{name}\" (it has: {known})."),
+                )
+            })?,
+        };
+        let port = node.port.unwrap_or(22);
+        let port = u16::try_from(port)
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| bad("port", format!("{port} is not a port (1 to 65535).")))?;
+        let host_key = node
+            .host_key
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: host::ParseHostKeyError| bad("host_key", format!("It is {error}.")))?;
+        Ok(Target { host: node.host.clone(), port, user: node.user.clone(), host_key, profile })
+    }
+}

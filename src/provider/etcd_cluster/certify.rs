@@ -1,0 +1,152 @@
+//! Certificates of members: the request from the member's host, the signature from the CA's.
+
+use futures::future::join_all;
+use host::proto::{
+    CaQuery, Consumer, CreateCertificateRequestRequest, ForgetConsumerRequest,
+    InstallCertificateRequest, ObserveRequest, SignRequest, SignResponse,
+};
+use planner::{
+    etcd_cluster::{Desired, Role, names, subject},
+    name::NodeKey,
+};
+
+use crate::{
+    common::ensured,
+    executor::Ensure,
+    hosts::Hosts,
+    report::{Trouble, sentence},
+};
+
+/// Mode of a certificate and of its key.
+const MODES: (u32, u32) = (0o644, 0o400);
+
+/// The root certificate of the issuer, from a host of the CA, checked against the fingerprint.
+pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Trouble> {
+    let wanted = desired.issuer.fingerprint.clone().unwrap_or_default();
+    let query = CaQuery {
+        directory: desired.issuer.directory.clone(),
+        port: desired.issuer.port.into(),
+    };
+    let mut last = None;
+    for key in ca.keys() {
+        let request = ObserveRequest { cas: vec![query.clone()], ..ObserveRequest::default() };
+        let fact = match ca.observe(key, request).await {
+            Ok(response) => response.cas.into_iter().next().unwrap_or_default(),
+            Err(trouble) => {
+                last = Some(trouble);
+                continue;
+            }
+        };
+        if !fact.present {
+            continue;
+        }
+        if fact.root_fingerprint == wanted {
+            return Ok(fact.root_pem);
+        }
+        return Err(Trouble::Refused {
+            why: format!(
+                "the CA {} on {} has the root {}, and the issuer says {wanted}",
+                desired.issuer.name,
+                ca.target(key).host,
+                fact.root_fingerprint
+            ),
+            hint: "run plan again; if it stays, somebody made another CA in its place.".to_owned(),
+        });
+    }
+    Err(last.unwrap_or_else(|| Trouble::Refused {
+        why: format!("no host of the CA {} has its files", desired.issuer.name),
+        hint: "apply the CA first.".to_owned(),
+    }))
+}
+
+/// Makes the key if there is none, has the CA sign, and puts the certificate in place.
+pub(super) async fn issue(
+    members: &Hosts,
+    ca: &Hosts,
+    desired: &Desired,
+    key: &NodeKey,
+    role: Role,
+) -> Result<Ensure, Trouble> {
+    let owner = names::owner(&desired.name);
+    let wanted = subject(desired, key, &desired.nodes[key], role);
+    let stem = names::certificate_stem(&desired.name, key, role.as_str());
+    let request = CreateCertificateRequestRequest {
+        owner: owner.clone(),
+        id: desired.id.clone(),
+        key_path: format!("{stem}.key"),
+        user: names::USER.to_owned(),
+        group: names::USER.to_owned(),
+        mode: MODES.1,
+        common_name: wanted.common_name.clone(),
+        dns_names: wanted.dns_names.clone(),
+        ip_addresses: wanted.ip_addresses.clone(),
+    };
+    let csr = members
+        .call(key, "CreateCertificateRequest", |mut client| async move {
+            client.create_certificate_request(request).await
+        })
+        .await?;
+    let request = SignRequest {
+        ca_directory: desired.issuer.directory.clone(),
+        ca_port: desired.issuer.port.into(),
+        csr_pem: csr.csr_pem,
+        common_name: wanted.common_name,
+        dns_names: wanted.dns_names,
+        ip_addresses: wanted.ip_addresses,
+        lifetime_seconds: desired.certificate_lifetime_s,
+        consumer: Some(consumer(desired)),
+    };
+    let signed = sign(ca, request).await?;
+    let request = InstallCertificateRequest {
+        owner,
+        id: desired.id.clone(),
+        path: format!("{stem}.crt"),
+        key_path: format!("{stem}.key"),
+        chain_pem: signed.chain_pem,
+        user: names::USER.to_owned(),
+        group: names::USER.to_owned(),
+        mode: MODES.0,
+    };
+    let installed = members
+        .call(key, "InstallCertificate", |mut client| async move {
+            client.install_certificate(request).await
+        })
+        .await?;
+    Ok(ensured(installed.outcome()))
+}
+
+fn consumer(desired: &Desired) -> Consumer {
+    Consumer { name: desired.name.to_string(), id: desired.id.clone() }
+}
+
+/// Asks the hosts of the CA in the order of their keys; a standby says that it cannot sign.
+async fn sign(ca: &Hosts, request: SignRequest) -> Result<SignResponse, Trouble> {
+    let mut last = None;
+    for key in ca.keys() {
+        let request = request.clone();
+        let signed = ca.call(key, "Sign", |mut client| async move { client.sign(request).await });
+        match signed.await {
+            Ok(signed) => return Ok(signed),
+            Err(trouble) => last = Some(trouble),
+        }
+    }
+    Err(last.unwrap_or_else(|| Trouble::Refused {
+        why: "the issuer names no host".to_owned(),
+        hint: "give issuer the attribute issuer of an etcd_step_ca.".to_owned(),
+    }))
+}
+
+/// Takes the cluster out of the CA's register; answers with what went wrong, in sentences.
+pub(super) async fn forget(ca: &Hosts, desired: &Desired) -> Vec<String> {
+    let requests = ca.keys().map(|key| {
+        let request = ForgetConsumerRequest {
+            ca_directory: desired.issuer.directory.clone(),
+            consumer: Some(consumer(desired)),
+        };
+        ca.call(key, "ForgetConsumer", |mut client| async move {
+            client.forget_consumer(request).await
+        })
+    });
+    let answers = join_all(requests).await;
+    answers.into_iter().filter_map(|answer| Some(sentence(&answer.err()?.line()))).collect()
+}

@@ -1,0 +1,53 @@
+//! What is looked at on the host of a member.
+
+use host::proto::{CertificateQuery, EtcdQuery, FileQuery, ObserveRequest};
+use planner::{
+    etcd_cluster::{Desired, Phase, Role, files, names},
+    name::NodeKey,
+    version,
+};
+
+/// How the helper on a node's host reaches its member.
+pub(super) fn member(desired: &Desired, key: &NodeKey) -> EtcdQuery {
+    let stem = names::certificate_stem(&desired.name, key, Role::Client.as_str());
+    EtcdQuery {
+        endpoint: desired.local_endpoint(&desired.nodes[key]),
+        ca_path: desired.issuer.root_path(),
+        certificate_path: format!("{stem}.crt"),
+        key_path: format!("{stem}.key"),
+        timeout_ms: 0,
+    }
+}
+
+/// Everything that drift, plan and status are made of.
+pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
+    let plain = |path: String| FileQuery { path, content: false };
+    let data = names::data(&desired.name, key);
+    let programs = names::programs(&desired.version);
+    let mut queries = vec![
+        plain(format!("{data}/member/wal")),
+        plain(data),
+        plain(desired.issuer.root_path()),
+        plain(desired.issuer.file_path()),
+        plain(format!("/opt/step/{}/step", version::STEP)),
+    ];
+    queries.extend(["etcd", "etcdctl", "etcdutl"].map(|name| plain(format!("{programs}/{name}"))));
+    let written = files(desired, key, &desired.nodes[key], Phase::Existing);
+    queries.extend(written.into_iter().map(|file| FileQuery { path: file.path, content: true }));
+    let certificates = Role::ALL.map(|role| {
+        let stem = names::certificate_stem(&desired.name, key, role.as_str());
+        CertificateQuery { path: format!("{stem}.crt"), key_path: format!("{stem}.key") }
+    });
+    let timers =
+        Role::ALL.map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
+    ObserveRequest {
+        files: queries,
+        units: std::iter::once(names::unit(&desired.name, key)).chain(timers).collect(),
+        certificates: certificates.to_vec(),
+        etcd: vec![member(desired, key)],
+        ports: desired.ports().into_iter().map(u32::from).collect(),
+        users: vec![names::USER.to_owned()],
+        owners: vec![names::owner(&desired.name)],
+        ..ObserveRequest::default()
+    }
+}

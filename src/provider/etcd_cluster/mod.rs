@@ -1,0 +1,83 @@
+//! `etcd_cluster`: a cluster on one or more hosts.
+
+mod certify;
+mod life;
+mod look;
+mod schema;
+mod state;
+mod wish;
+mod work;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tf_plugin::{
+    Diagnostics, Schema, Value,
+    provider::{Change, Current, Identity, Import, Outcome, Plan, Resource},
+};
+
+use crate::{common, import, provider::Shared, timeouts};
+
+/// What it is called in sentences.
+const WHAT: &str = "cluster";
+
+/// The resource.
+pub(crate) struct EtcdCluster {
+    shared: Arc<Shared>,
+}
+
+impl EtcdCluster {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[async_trait]
+impl Resource for EtcdCluster {
+    fn type_name(&self) -> &'static str {
+        "etcd_cluster"
+    }
+
+    fn schema(&self) -> Schema {
+        schema::schema()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        Some(import::identity())
+    }
+
+    async fn validate(&self, config: &Value) -> Diagnostics {
+        let mut diagnostics = Diagnostics::new();
+        wish::read(config, &mut diagnostics);
+        timeouts::validate(config, &mut diagnostics);
+        diagnostics
+    }
+
+    async fn read(&self, current: Current) -> Outcome {
+        life::read(&self.shared.get(), current).await
+    }
+
+    async fn plan(&self, change: Change) -> Plan {
+        life::plan(&self.shared.get(), change).await
+    }
+
+    async fn plan_delete(&self, current: Current) -> Diagnostics {
+        common::protected(&current.state, WHAT)
+    }
+
+    async fn create(&self, change: Change) -> Outcome {
+        life::create(&self.shared.get(), change).await
+    }
+
+    async fn update(&self, change: Change) -> Outcome {
+        life::update(&self.shared.get(), change).await
+    }
+
+    async fn delete(&self, current: Current) -> Outcome {
+        life::delete(&self.shared.get(), current).await
+    }
+
+    async fn import(&self, wanted: Import) -> Outcome {
+        life::import(&self.shared.get(), wanted).await
+    }
+}

@@ -1,0 +1,95 @@
+//! From a configuration or state to what the planner knows.
+
+use std::collections::BTreeMap;
+
+use planner::{
+    etcd_cluster::{Desired, Wish},
+    problem::Problems,
+};
+use tf_plugin::{Diagnostics, Value};
+
+use super::schema;
+use crate::{
+    common::{record, text, texts},
+    issuer::{self, Handle},
+    nodes::{self, Nodes},
+    report,
+};
+
+/// A configuration that was read.
+pub(super) struct Read {
+    pub(super) nodes: Nodes,
+    /// `None` if it is unknown or wrong.
+    pub(super) handle: Option<Handle>,
+    /// `None` if something is wrong or unknown.
+    pub(super) desired: Option<Desired>,
+}
+
+/// Attributes that must be known for anything to be said.
+const DECISIVE: [&str; 14] = [
+    "name",
+    "version",
+    "client_port",
+    "peer_port",
+    "metrics_port",
+    "server_sans",
+    "certificate_lifetime",
+    "heartbeat_interval_ms",
+    "election_timeout_ms",
+    "snapshot_count",
+    "auto_compaction_mode",
+    "auto_compaction_retention",
+    "quota_backend_bytes",
+    "extra_options",
+];
+
+/// Reads a configuration, plan or state.
+pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
+    let nodes = nodes::read(values.get("nodes"), diagnostics);
+    let handle = issuer::read(values.get("issuer"), diagnostics);
+    let is_unknown =
+        nodes.is_unknown || DECISIVE.iter().any(|name| !values.get(name).is_wholly_known());
+    let (false, false, Some(known)) = (is_unknown, diagnostics.has_errors(), &handle) else {
+        return Read { nodes, handle, desired: None };
+    };
+    let wish = wish(values, &nodes);
+    let mut problems = Problems::default();
+    let desired = Desired::read(&wish, known.issuer.clone(), &mut problems).map(|mut desired| {
+        desired.id = text(values, "id").unwrap_or_default();
+        desired.record = record(values, &schema::attributes());
+        desired
+    });
+    diagnostics.extend(report::problems(problems));
+    Read { nodes, handle, desired }
+}
+
+fn wish(values: &Value, nodes: &Nodes) -> Wish {
+    let number = |name: &str| values.get(name).as_i64();
+    Wish {
+        name: text(values, "name").unwrap_or_default(),
+        version: text(values, "version"),
+        nodes: nodes.wishes.clone(),
+        client_port: number("client_port"),
+        peer_port: number("peer_port"),
+        metrics_port: number("metrics_port"),
+        heartbeat_interval_ms: number("heartbeat_interval_ms"),
+        election_timeout_ms: number("election_timeout_ms"),
+        snapshot_count: number("snapshot_count"),
+        auto_compaction_mode: text(values, "auto_compaction_mode"),
+        auto_compaction_retention: text(values, "auto_compaction_retention"),
+        quota_backend_bytes: number("quota_backend_bytes"),
+        extra_options: map(values, "extra_options"),
+        server_sans: texts(values, "server_sans"),
+        certificate_lifetime: text(values, "certificate_lifetime"),
+    }
+}
+
+/// A map of texts.
+pub(super) fn map(values: &Value, name: &str) -> BTreeMap<String, String> {
+    let entries = values.get(name).as_map();
+    entries
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}

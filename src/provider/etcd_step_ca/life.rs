@@ -1,0 +1,337 @@
+//! Plan, create, read, update and delete a CA.
+
+use std::sync::Mutex;
+
+use planner::{
+    etcd_step_ca::{self as planner_ca, Desired, Observed},
+    problem::Problems,
+};
+use tf_plugin::{
+    Diagnostic, Diagnostics, Value,
+    provider::{Change, Current, Import, Outcome, Plan},
+};
+
+use super::{WHAT, look, schema, state, wish, work::CaWork};
+use crate::{
+    common::{self, text},
+    context::{Context, Setup},
+    executor,
+    hosts::Hosts,
+    import,
+    life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
+    nodes,
+    report, session, timeouts,
+};
+use std::sync::Arc;
+
+/// A CA that can be worked on.
+struct Case {
+    hosts: Hosts,
+    desired: Desired,
+    nodes: nodes::Nodes,
+}
+
+fn case(context: &Arc<Context>, values: &Value) -> Result<Case, Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    let read = wish::read(values, &mut diagnostics);
+    let desired = read.desired.ok_or_else(|| errors(&diagnostics))?;
+    let hosts = Hosts::new(context, &read.nodes.wishes)?;
+    Ok(Case { hosts, desired, nodes: read.nodes })
+}
+
+pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
+    let Ok(context) = ready(setup) else { return not_read(setup, current) };
+    let Case { hosts, desired, nodes } = match case(&context, &current.state) {
+        Ok(case) => case,
+        Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
+    };
+    let owner = planner_ca::owner(&desired.name);
+    let limit = timeouts::limit(&current.state, "read");
+    let (mut facts, _) = hosts.observe_all(&owner, limit, |_| look::request(&desired)).await;
+    session::claim(&hosts, &mut facts, &owner, &desired.id).await;
+    let mut diagnostics = warn_unseen(&hosts, &facts, &format!("CA {}", desired.name));
+    let is_gone = facts.values().all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    if is_gone {
+        return Outcome {
+            state: Value::Null,
+            private: Vec::new(),
+            identity: Value::Null,
+            diagnostics,
+        };
+    }
+    let observed = Observed { hosts: facts };
+    if let Some(changed) = replaced(&desired, &current.state, &observed) {
+        diagnostics.push(changed);
+        return Outcome::unchanged(current, diagnostics);
+    }
+    let mut values = current.state;
+    state::set_seen(&mut values, &desired, &nodes, &observed);
+    made(values, observed.store(), diagnostics)
+}
+
+/// Another CA in the place of ours is no drift: its root would be trusted by nobody.
+fn replaced(desired: &Desired, state: &Value, observed: &Observed) -> Option<Diagnostic> {
+    let called = desired.called(&desired.active);
+    let host = observed.host(&desired.active)?;
+    let owner = host.owner.as_ref()?;
+    if owner.id != desired.id {
+        return Some(Diagnostic::error(
+            format!("Another CA {} is on {called}", desired.name),
+            format!(
+                "It was made under the id {}, the one in this state under {}. Nothing was changed.\n\
+                 Hint: Remove this resource from the state and import what is there.",
+                owner.id, desired.id
+            ),
+        ));
+    }
+    let known = text(state, "root_fingerprint")?;
+    let found = &host.ca.as_ref().filter(|ca| ca.present)?.root_fingerprint;
+    (*found != known).then(|| {
+        Diagnostic::error(
+            format!("The CA on {called} has another root"),
+            format!(
+                "Its root has the fingerprint {found}, the one in this state has {known}. Certificates \
+                 of the former are not valid under the new one. Nothing was changed.\nHint: Put the \
+                 former directory {} back from a backup.",
+                planner_ca::directory(desired.instance.as_ref())
+            ),
+        )
+    })
+}
+
+pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
+    let mut diagnostics = Diagnostics::new();
+    let mut planned = change.planned;
+    planned.set("nodes", nodes::settle(change.prior.get("nodes"), change.config.get("nodes")));
+    let read = wish::read(&planned, &mut diagnostics);
+    let mut diagnostics = errors(&diagnostics);
+    if change.prior.is_null() {
+        plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
+    } else {
+        plan_update(&change.prior, &change.private, &mut planned, &read, &mut diagnostics);
+    }
+    let identity = import::identity_of(&planned);
+    Plan { planned, private: change.private, identity, diagnostics }
+}
+
+async fn plan_creation(
+    setup: &Setup,
+    planned: &mut Value,
+    read: &wish::Read,
+    diagnostics: &mut Diagnostics,
+) {
+    common::unknown(planned, &schema::MADE);
+    common::unknown(planned, &["issuer", "urls", "change_plan", "status"]);
+    planned.set("drift", Value::List(Vec::new()));
+    let Some(desired) = &read.desired else { return };
+    state::set_wished(planned, desired, &read.nodes, None);
+    planned.set("change_plan", Value::strings(planner_ca::announce_creation(desired)));
+    let Ok(context) = ready(setup) else { return };
+    let hosts = match Hosts::new(&context, &read.nodes.wishes) {
+        Ok(hosts) => hosts,
+        Err(found) => return diagnostics.extend(found),
+    };
+    let owner = planner_ca::owner(&desired.name);
+    let facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
+    let id = session::unfinished(&facts);
+    let mut problems = Problems::default();
+    planner_ca::admit(desired, &Observed { hosts: facts }, id.as_deref(), &mut problems);
+    diagnostics.extend(report::problems(problems));
+}
+
+fn plan_update(
+    prior: &Value,
+    private: &[u8],
+    planned: &mut Value,
+    read: &wish::Read,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(desired) = &read.desired else {
+        common::unknown(planned, &["issuer", "urls", "change_plan", "status"]);
+        return;
+    };
+    let mut problems = Problems::default();
+    if let Some(before) = wish::read(prior, &mut Diagnostics::new()).desired {
+        planner_ca::refuse(&before, desired, &mut problems);
+    }
+    diagnostics.extend(report::problems(problems));
+    state::set_wished(planned, desired, &read.nodes, text(prior, "root_fingerprint"));
+    planned.set("drift", Value::List(Vec::new()));
+    let observed = match Observed::load(private) {
+        Ok(observed) => observed.unwrap_or_default(),
+        Err(too_new) => {
+            return diagnostics.error("The state is from a newer provider", format!("{too_new}."));
+        }
+    };
+    let (steps, blocked) = planner_ca::plan(desired, &observed);
+    let has_drift = !common::texts(prior, "drift").is_empty();
+    if !steps.is_empty() || has_drift {
+        planned.set("change_plan", Value::strings(steps.iter().map(ToString::to_string)));
+        common::unknown(planned, &["status"]);
+    }
+    if has_drift && steps.is_empty() {
+        for reason in blocked {
+            diagnostics.warning(
+                format!("CA {}: something is wrong and cannot be mended now", desired.name),
+                report::sentence(&reason),
+            );
+        }
+    }
+}
+
+pub(super) async fn create(setup: &Setup, change: Change) -> Outcome {
+    match try_create(setup, &change).await {
+        Ok(outcome) => outcome,
+        Err(diagnostics) => Outcome::failed(diagnostics),
+    }
+}
+
+async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
+    let context = ready(setup)?;
+    let Case { hosts, mut desired, nodes } = case(&context, &change.planned)?;
+    let owner = planner_ca::owner(&desired.name);
+    let what = format!("Creation of CA {}", desired.name);
+    let failed = |trouble: &report::Trouble| -> Diagnostics {
+        trouble.diagnostic(format!("{what} did not begin")).into()
+    };
+    let limit = timeouts::limit(&change.planned, "read");
+    let facts = look_at(&hosts, &owner, limit, |_| look::request(&desired)).await?;
+    let mut problems = Problems::default();
+    let unfinished = session::unfinished(&facts);
+    let observed = Observed { hosts: facts };
+    planner_ca::admit(&desired, &observed, unfinished.as_deref(), &mut problems);
+    if problems.has_errors() {
+        return Err(report::problems(problems));
+    }
+    let locked =
+        session::lock(&hosts, &owner, &observed.hosts).await.map_err(|trouble| failed(&trouble))?;
+    // Nothing has certificates from a CA that is in no state, so nothing in it is of value.
+    let id = session::settle_id(&hosts, &observed.hosts, &owner, &desired.wish(), |host| {
+        host.ca.as_ref().is_some_and(|ca| !ca.consumers.is_empty())
+    })
+    .await
+    .map_err(|trouble| failed(&trouble))?;
+    desired.id = id;
+    session::begin(&hosts, &owner, &desired.id, &desired.wish())
+        .await
+        .map_err(|trouble| failed(&trouble))?;
+    let work = CaWork {
+        hosts: &hosts,
+        desired: &desired,
+        claims: false,
+        last: Mutex::new(observed),
+        waiting: Mutex::new(None),
+    };
+    let result = executor::run(&work, limits(&context, &change.planned, "create")).await;
+    let observed = work.last.into_inner().unwrap_or_default();
+    locked.release().await;
+    if let Err(error) = result {
+        let next = "What was made stays on the host; the next apply goes on from there.";
+        return Err(report::run(&what, &error, next).into());
+    }
+    let mut values = change.planned.clone();
+    values.set("id", Value::string(&desired.id));
+    state::set_seen(&mut values, &desired, &nodes, &observed);
+    values.set("drift", Value::List(Vec::new()));
+    Ok(made(values, observed.store(), Diagnostics::new()))
+}
+
+pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
+    match try_update(setup, &change).await {
+        Ok(outcome) => outcome,
+        Err(diagnostics) => Outcome {
+            identity: import::identity_of(&change.prior),
+            state: change.prior,
+            private: change.private,
+            diagnostics,
+        },
+    }
+}
+
+async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
+    if change.planned.is_wholly_known() {
+        return Ok(made(change.planned.clone(), change.private.clone(), Diagnostics::new()));
+    }
+    let context = ready(setup)?;
+    let Case { hosts, desired, nodes } = case(&context, &change.planned)?;
+    let owner = planner_ca::owner(&desired.name);
+    let what = format!("Change of CA {}", desired.name);
+    let limit = timeouts::limit(&change.planned, "read");
+    let facts = look_at(&hosts, &owner, limit, |_| look::request(&desired)).await?;
+    let locked = session::lock(&hosts, &owner, &facts)
+        .await
+        .map_err(|trouble| trouble.diagnostic(format!("{what} did not begin")))?;
+    let work = CaWork {
+        hosts: &hosts,
+        desired: &desired,
+        claims: true,
+        last: Mutex::new(Observed { hosts: facts }),
+        waiting: Mutex::new(None),
+    };
+    let result = executor::run(&work, limits(&context, &change.planned, "update")).await;
+    let observed = work.last.into_inner().unwrap_or_default();
+    locked.release().await;
+    if let Err(error) = result {
+        let next = "What was done stays; the next apply goes on from there.";
+        return Err(report::run(&what, &error, next).into());
+    }
+    let mut values = change.planned.clone();
+    state::set_seen(&mut values, &desired, &nodes, &observed);
+    values.set("drift", Value::List(Vec::new()));
+    Ok(made(values, observed.store(), Diagnostics::new()))
+}
+
+pub(super) async fn delete(setup: &Setup, current: Current) -> Outcome {
+    match try_delete(setup, &current).await {
+        Ok(diagnostics) => Outcome {
+            state: Value::Null,
+            private: Vec::new(),
+            identity: Value::Null,
+            diagnostics,
+        },
+        Err(diagnostics) => Outcome::unchanged(current, diagnostics),
+    }
+}
+
+async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Diagnostics> {
+    let state = &current.state;
+    let protected = common::protected(state, WHAT);
+    if protected.has_errors() {
+        return Err(protected);
+    }
+    let context = ready(setup)?;
+    let Case { hosts, desired, .. } = case(&context, state)?;
+    let owner = planner_ca::owner(&desired.name);
+    let limit = timeouts::limit(state, "read");
+    let (facts, _) = hosts.observe_all(&owner, limit, |_| look::request(&desired)).await;
+    let consumers: Vec<String> = facts
+        .values()
+        .filter_map(|fact| fact.known()?.ca.as_ref())
+        .flat_map(|ca| ca.consumers.clone())
+        .collect();
+    if !consumers.is_empty() {
+        return Err(Diagnostic::error(
+            format!("CA {} still serves {}", desired.name, consumers.join(", ")),
+            format!(
+                "Without it their certificates cannot be renewed, and they stop when the last one \
+                 ends. Nothing was changed.\nHint: Destroy them first. If they are long gone, take \
+                 their names out of {}/consumers.json on the CA host.",
+                planner_ca::directory(desired.instance.as_ref())
+            ),
+        )
+        .into());
+    }
+    let removed = common::remove(&hosts, state, &owner, timeouts::limit(state, "delete")).await;
+    if removed.has_errors() { Err(removed) } else { Ok(removed) }
+}
+
+pub(super) async fn import(setup: &Setup, wanted: Import) -> Outcome {
+    let found = async {
+        let context = ready(setup)?;
+        import::find(&context, "etcd_step_ca", &schema::schema(), &wanted).await
+    };
+    match found.await {
+        Ok(state) => made(state, Vec::new(), Diagnostics::new()),
+        Err(diagnostics) => Outcome::failed(diagnostics),
+    }
+}

@@ -1,0 +1,27 @@
+//! What is looked at on the host of a CA.
+
+use host::proto::{CaQuery, FileQuery, ObserveRequest};
+use planner::{
+    etcd_step_ca::{self as planner_ca, Desired},
+    version,
+};
+
+/// Everything that drift, plan and status are made of.
+pub(super) fn request(desired: &Desired) -> ObserveRequest {
+    let directory = planner_ca::directory(desired.instance.as_ref());
+    let file = |path: String, content| FileQuery { path, content };
+    ObserveRequest {
+        files: vec![
+            file(directory.clone(), false),
+            file(format!("{directory}/config/ca.json"), false),
+            file(format!("/opt/step-ca/{}/step-ca", version::STEP_CA), false),
+            file(format!("/opt/step/{}/step", version::STEP), false),
+            file(planner_ca::unit_file(desired).path, true),
+        ],
+        units: vec![planner_ca::unit(desired.instance.as_ref())],
+        cas: vec![CaQuery { directory, port: desired.port.into() }],
+        ports: vec![desired.port.into()],
+        owners: vec![planner_ca::owner(&desired.name)],
+        ..ObserveRequest::default()
+    }
+}

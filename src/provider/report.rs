@@ -1,0 +1,235 @@
+//! What a user is told: planner's problems and failures on hosts as diagnostics at the user's own
+//! attributes.
+
+use std::{
+    error::Error as StdError,
+    fmt::{Debug, Display},
+};
+
+use host::NodeError;
+use planner::{name::NodeKey, problem::Problems};
+use tf_plugin::{Diagnostic, Diagnostics, Path};
+
+use crate::{download, executor};
+
+/// Why something could not be done on a host, or for it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// There is no helper to talk to.
+    #[error("host of node {key} cannot be worked on")]
+    Connect {
+        /// Which node.
+        key: NodeKey,
+        /// Why.
+        source: Box<host::Error>,
+    },
+    /// The helper failed.
+    #[error("node {key}")]
+    Call {
+        /// Which node.
+        key: NodeKey,
+        /// Why.
+        source: Box<NodeError>,
+    },
+    /// An archive cannot be had.
+    #[error("getting the programs failed")]
+    Download(#[from] download::Error),
+    /// It is on its way.
+    #[error("{0}")]
+    NotYet(String),
+    /// Something is as it must not be.
+    #[error("{why}")]
+    Refused {
+        /// A lower-case fragment.
+        why: String,
+        /// What to do next, as a sentence.
+        hint: String,
+    },
+}
+
+impl Trouble {
+    /// What holds now, as a sentence; may be empty.
+    fn holds(&self) -> String {
+        match self {
+            Self::Connect { source, .. } => source.holds(),
+            Self::Call { source, .. } => source.holds().to_owned(),
+            Self::Download(_) => "Nothing was laid down on the hosts.".to_owned(),
+            Self::NotYet(_) | Self::Refused { .. } => String::new(),
+        }
+    }
+
+    /// What to do next, as a sentence; may be empty.
+    fn hint(&self) -> String {
+        match self {
+            Self::Connect { source, .. } => source.hint(),
+            Self::Call { source, .. } => source.hint(),
+            Self::Download(error) => error.hint(),
+            Self::NotYet(_) => String::new(),
+            Self::Refused { hint, .. } => hint.clone(),
+        }
+    }
+
+    /// The node that it is about, if it is about one.
+    pub(crate) fn key(&self) -> Option<&NodeKey> {
+        match self {
+            Self::Connect { key, .. } | Self::Call { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The node's host in `nodes`, if it is about one.
+    fn place(&self) -> Option<Path> {
+        match self {
+            Self::Connect { key, .. } => {
+                Some(Path::attribute("nodes").key(key.as_str()).member("host"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the host could not be reached, which is a fact about it and no fault of anybody's.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => source.is_unreachable(),
+            Self::Call { source, .. } => source.is_lost(),
+            _ => false,
+        }
+    }
+
+    /// In one line, without what comes next.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Self::Connect { source, .. } => chain(&**source),
+            Self::Call { source, .. } => source.to_string(),
+            other => chain(other),
+        }
+    }
+
+    /// As an error with a summary of the caller's.
+    pub(crate) fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
+        let parts = [sentence(&self.line()), self.holds(), hint(&self.hint())];
+        let diagnostic = Diagnostic::error(summary, paragraph(&parts));
+        match self.place() {
+            Some(place) => diagnostic.at(place),
+            None => diagnostic,
+        }
+    }
+}
+
+/// An error with all its causes: "a: b: c".
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A fragment with a capital at its beginning and a full stop at its end.
+pub(crate) fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.trim().chars();
+    let mut text: String = match letters.next() {
+        // Names of hosts and paths are no words.
+        Some(first) if first.is_ascii_lowercase() && !fragment.starts_with("etcd") => {
+            first.to_uppercase().chain(letters).collect()
+        }
+        Some(first) => std::iter::once(first).chain(letters).collect(),
+        None => return String::new(),
+    };
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}
+
+/// A hint on a line of its own; nothing if there is none.
+pub(crate) fn hint(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("\nHint: {}", sentence(text)) }
+}
+
+fn paragraph(parts: &[String]) -> String {
+    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    parts.join(" ").replace(" \n", "\n")
+}
+
+/// Problems of the planner at their places.
+pub(crate) fn problems(problems: Problems) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for problem in problems.0 {
+        let diagnostic = if problem.is_error {
+            Diagnostic::error(problem.summary, problem.detail)
+        } else {
+            Diagnostic::warning(problem.summary, problem.detail)
+        };
+        let mut place = problem.place.into_iter();
+        let path = place.next().map(|attribute| {
+            let mut path = Path::attribute(attribute);
+            if let Some(key) = place.next() {
+                path = path.key(key);
+            }
+            place.fold(path, Path::member)
+        });
+        diagnostics.push(match path {
+            Some(path) => diagnostic.at(path),
+            None => diagnostic,
+        });
+    }
+    diagnostics
+}
+
+/// Why a run did not come to its end, and what was not done.
+pub(crate) fn run<S: Debug + Display>(
+    what: &str,
+    error: &executor::Error<S, Trouble>,
+    next: &str,
+) -> Diagnostic {
+    use executor::Error;
+    let mut diagnostic = match error {
+        Error::Observe(trouble) => trouble.diagnostic(format!("{what}: looking at the hosts failed")),
+        Error::Step { step, source, left } => {
+            let mut diagnostic = source.diagnostic(format!("{what}: could not {step}"));
+            if !left.is_empty() {
+                let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+                diagnostic.detail.push_str(&format!("\nNot done yet: {}.", left.join("; ")));
+            }
+            diagnostic
+        }
+        Error::Blocked(reasons) => Diagnostic::error(
+            format!("{what}: nothing more can be done now"),
+            reasons.iter().map(|reason| sentence(reason)).collect::<Vec<_>>().join("\n"),
+        ),
+        Error::Cancelled(_) => {
+            Diagnostic::error(format!("{what}: stopped as asked"), sentence(&chain(error)))
+        }
+        Error::Stuck(_) | Error::Deadline { .. } => {
+            Diagnostic::error(format!("{what} was not completed"), sentence(&chain(error)))
+        }
+    };
+    diagnostic.detail.push_str(&format!("\n{next}"));
+    diagnostic
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_sentences_of_fragments() {
+        assert_eq!(sentence("reading /etc/x failed"), "Reading /etc/x failed.");
+        assert_eq!(sentence("etcd 3.5.1 is old."), "etcd 3.5.1 is old.");
+        assert_eq!(sentence(""), "");
+    }
+
+    #[test]
+    fn finds_the_place_of_a_node() {
+        let mut list = Problems::default();
+        list.error(&["nodes", "1", "host"], "a", "b");
+        let place = problems(list).iter().next().and_then(|d| d.path.clone());
+        assert_eq!(place.map(|path| path.to_string()).as_deref(), Some("nodes[\"1\"].host"));
+    }
+}
