@@ -28,7 +28,9 @@ fn embed(path: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     let architecture = match program.get(18..20) {
         Some([0x3e, 0]) => "Amd64",
         Some([0xb7, 0]) => "Arm64",
-        _ => return Err(format!("{} is no program for a known architecture", path.display()).into()),
+        _ => {
+            return Err(format!("{} is no program for a known architecture", path.display()).into());
+        }
     };
     let gzip = out.join("etcd-node.gz");
     let mut encoder = GzEncoder::new(fs::File::create(&gzip)?, Compression::best());

@@ -10,11 +10,7 @@ use host::proto::{
 use planner::{name::NodeKey, rendered::RenderedFile};
 use tf_plugin::{Attribute, Diagnostic, Diagnostics, Path, Type, Value};
 
-use crate::{
-    executor::Ensure,
-    hosts::Hosts,
-    report::Trouble,
-};
+use crate::{executor::Ensure, hosts::Hosts, report::Trouble};
 
 /// The helper's word for what was done.
 pub(crate) fn ensured(outcome: Outcome) -> Ensure {
@@ -81,7 +77,9 @@ pub(crate) async fn ensure(
     request: EnsureRequest,
 ) -> Result<Ensure, Trouble> {
     let response = hosts
-        .call(key, "Ensure", |mut client| async move { client.ensure(request).await })
+        .call(key, "Ensure", |mut client| async move {
+            client.ensure(request).await
+        })
         .await?;
     Ok(together(&response.outcomes))
 }
@@ -103,7 +101,9 @@ pub(crate) async fn control(
         timeout_ms: 0,
     };
     let response = hosts
-        .call(key, "ControlUnit", |mut client| async move { client.control_unit(request).await })
+        .call(key, "ControlUnit", |mut client| async move {
+            client.control_unit(request).await
+        })
         .await?;
     Ok(ensured(response.outcome()))
 }
@@ -177,7 +177,12 @@ pub(crate) fn protected(state: &Value, what: &str) -> Diagnostics {
 
 /// Removes an owner from all its hosts. Answers with warnings and errors; with an error something
 /// is left, and doing it again goes on from there.
-pub(crate) async fn remove(hosts: &Hosts, state: &Value, owner: &str, limit: std::time::Duration) -> Diagnostics {
+pub(crate) async fn remove(
+    hosts: &Hosts,
+    state: &Value,
+    owner: &str,
+    limit: std::time::Duration,
+) -> Diagnostics {
     let id = state.get("id").as_str().unwrap_or_default();
     let delete_data = state.get("delete_data").as_bool() == Some(true);
     let forget = state.get("forget_unreachable").as_bool() == Some(true);
@@ -188,7 +193,9 @@ pub(crate) async fn remove(hosts: &Hosts, state: &Value, owner: &str, limit: std
             delete_data,
             now_ms: now_ms(),
         };
-        let removal = hosts.call(key, "Remove", |mut client| async move { client.remove(request).await });
+        let removal = hosts.call(key, "Remove", |mut client| async move {
+            client.remove(request).await
+        });
         async move { (key, tokio::time::timeout(limit, removal).await) }
     });
     let mut diagnostics = Diagnostics::new();
@@ -233,7 +240,9 @@ pub(crate) async fn remove(hosts: &Hosts, state: &Value, owner: &str, limit: std
 
 /// Milliseconds since 1970, for names of what is moved aside.
 fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -252,7 +261,10 @@ pub(crate) fn text(values: &Value, name: &str) -> Option<String> {
 /// A list of texts of a state.
 pub(crate) fn texts(values: &Value, name: &str) -> Vec<String> {
     let elements = values.get(name).as_list().unwrap_or_default();
-    elements.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    elements
+        .iter()
+        .filter_map(|text| text.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// The attributes that a user gave, as JSON: what an import finds again on a host.
@@ -262,7 +274,10 @@ pub(crate) fn record(values: &Value, attributes: &[Attribute]) -> String {
         .filter(|attribute| !matches!(attribute.mode, tf_plugin::Mode::Computed))
         .filter(|attribute| !attribute.sensitive && !attribute.write_only)
         .map(|attribute| {
-            (attribute.name.to_owned(), tf_plugin::json::to_json(values.get(attribute.name)))
+            (
+                attribute.name.to_owned(),
+                tf_plugin::json::to_json(values.get(attribute.name)),
+            )
         });
     serde_json::Value::Object(given.collect()).to_string()
 }

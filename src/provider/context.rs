@@ -48,7 +48,11 @@ impl Context {
             None => Arc::clone(&self.default_profile),
             Some(name) => self.profiles.get(name).map(Arc::clone).ok_or_else(|| {
                 let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
                 bad(
                     "ssh_profile",
                     format!("The provider has no ssh_profile named \"{name}\" (it has: {known})."),
@@ -66,6 +70,12 @@ impl Context {
             .map(str::parse)
             .transpose()
             .map_err(|error: host::ParseHostKeyError| bad("host_key", format!("It is {error}.")))?;
-        Ok(Target { host: node.host.clone(), port, user: node.user.clone(), host_key, profile })
+        Ok(Target {
+            host: node.host.clone(),
+            port,
+            user: node.user.clone(),
+            host_key,
+            profile,
+        })
     }
 }

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 /// What a resource brings to the executor.
 #[async_trait]
-pub trait Work: Send + Sync {
+pub(crate) trait Work: Send + Sync {
     /// One step as data.
     type Step: Clone + PartialEq + Debug + Display + Send + Sync;
     /// Why a step or an observation failed.
@@ -38,18 +38,18 @@ pub trait Work: Send + Sync {
 
 /// What is left to do, by the facts of now.
 #[derive(Clone, Debug)]
-pub struct Next<S> {
+pub(crate) struct Next<S> {
     /// The steps that may run now; empty when nothing is left or everything waits.
-    pub wave: Vec<S>,
+    pub(crate) wave: Vec<S>,
     /// All steps that are left, the wave included: for the account of what was not done.
-    pub left: Vec<S>,
+    pub(crate) left: Vec<S>,
     /// What is waited on, in words.
-    pub blocked: Vec<String>,
+    pub(crate) blocked: Vec<String>,
 }
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ensure {
+pub(crate) enum Ensure {
     /// Something is there now that was not.
     Added,
     /// Something is different now.
@@ -60,7 +60,7 @@ pub enum Ensure {
 
 /// Whether the same step can succeed without anybody doing anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
+pub(crate) enum Retry {
     /// A connection was cut, a lock is held: try again with growing pauses.
     Transient,
     /// The cluster is on its way: ask again until the deadline.
@@ -71,7 +71,7 @@ pub enum Retry {
 
 /// How a run ended when it did not reach its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Error<S: Debug + Display, E: std::error::Error + 'static> {
+pub(crate) enum Error<S: Debug + Display, E: std::error::Error + 'static> {
     /// The hosts could not be looked at.
     #[error("looking at the hosts failed")]
     Observe(#[source] E),
@@ -107,11 +107,11 @@ pub enum Error<S: Debug + Display, E: std::error::Error + 'static> {
 
 /// Limits of a run.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// From the resource's `timeouts`.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Turns true when Core asks to stop.
-    pub stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// First and longest pause between two tries.
@@ -123,7 +123,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 ///
 /// # Errors
 /// [`Error`]; what was done before it stays done, and the next run goes on from there.
-pub async fn run<W: Work>(
+pub(crate) async fn run<W: Work>(
     work: &W,
     limits: Limits,
 ) -> Result<Vec<W::Step>, Error<W::Step, W::Error>> {
@@ -135,13 +135,20 @@ pub async fn run<W: Work>(
     loop {
         let next = observe(work, deadline, &limits).await?;
         let Some(first) = next.wave.first() else {
-            return if next.blocked.is_empty() { Ok(done) } else { Err(Error::Blocked(next.blocked)) };
+            return if next.blocked.is_empty() {
+                Ok(done)
+            } else {
+                Err(Error::Blocked(next.blocked))
+            };
         };
         if *limits.stop.borrow() {
             return Err(Error::Cancelled(first.to_string()));
         }
         if Instant::now() >= deadline {
-            return Err(Error::Deadline { timeout: limits.timeout, left: first.to_string() });
+            return Err(Error::Deadline {
+                timeout: limits.timeout,
+                left: first.to_string(),
+            });
         }
         if previous.as_ref() == Some(&next.wave) {
             return Err(Error::Stuck(first.clone()));
@@ -196,7 +203,10 @@ async fn wave<W: Work>(
                     debug!(step = %step, step_index = round, elapsed_ms, "step was not needed");
                 } else {
                     info!(step = %step, step_index = round, elapsed_ms, "step done");
-                    finished.lock().expect("no holder panics").push(step.clone());
+                    finished
+                        .lock()
+                        .expect("no holder panics")
+                        .push(step.clone());
                 }
             }
             Ok(())
@@ -224,16 +234,32 @@ async fn one<W: Work>(
         };
         let retry = work.retry(&error);
         if retry == Retry::Permanent {
-            let left = left.iter().filter(|other| *other != step).cloned().collect();
-            return Err(Error::Step { step: step.clone(), source: error, left });
+            let left = left
+                .iter()
+                .filter(|other| *other != step)
+                .cloned()
+                .collect();
+            return Err(Error::Step {
+                step: step.clone(),
+                source: error,
+                left,
+            });
         }
         if *limits.stop.borrow() {
             return Err(Error::Cancelled(step.to_string()));
         }
         if Instant::now() + pause >= deadline {
             warn!(step = %step, attempt, error = %error, "deadline");
-            let left = left.iter().filter(|other| *other != step).cloned().collect();
-            return Err(Error::Step { step: step.clone(), source: error, left });
+            let left = left
+                .iter()
+                .filter(|other| *other != step)
+                .cloned()
+                .collect();
+            return Err(Error::Step {
+                step: step.clone(),
+                source: error,
+                left,
+            });
         }
         debug!(step = %step, attempt, error = %error, "step is tried again");
         attempt += 1;

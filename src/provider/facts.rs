@@ -15,7 +15,9 @@ pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts
         architecture: host.architecture,
         init: host.init,
         systemd_version: host.systemd_version,
-        os: format!("{} {}", host.os_id, host.os_version).trim().to_owned(),
+        os: format!("{} {}", host.os_id, host.os_version)
+            .trim()
+            .to_owned(),
         machine_id: host.machine_id,
         now_ms: host.now_ms,
         addresses: host.addresses,
@@ -34,13 +36,25 @@ pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts
             .owners
             .into_iter()
             .find(|fact| fact.owner == owner)
-            .map(|fact| OwnerFact { id: fact.id, manifest: fact.manifest }),
+            .map(|fact| OwnerFact {
+                id: fact.id,
+                manifest: fact.manifest,
+            }),
         journal: response
             .journal
             .into_iter()
             .find(|entry| entry.owner == owner)
-            .map(|entry| JournalFact { id: entry.id, wish: entry.wish, by: entry.by }),
-        users: response.users.into_iter().filter(|user| user.present).map(|user| user.name).collect(),
+            .map(|entry| JournalFact {
+                id: entry.id,
+                wish: entry.wish,
+                by: entry.by,
+            }),
+        users: response
+            .users
+            .into_iter()
+            .filter(|user| user.present)
+            .map(|user| user.name)
+            .collect(),
     }
 }
 
@@ -114,7 +128,11 @@ fn etcd(fact: proto::EtcdFact) -> EtcdFact {
                 is_learner: member.is_learner,
             })
             .collect(),
-        alarms: fact.alarms.into_iter().map(|alarm| (alarm.member_id, alarm.kind)).collect(),
+        alarms: fact
+            .alarms
+            .into_iter()
+            .map(|alarm| (alarm.member_id, alarm.kind))
+            .collect(),
         linearizable: fact.linearizable,
     }
 }
@@ -128,7 +146,11 @@ fn ca(fact: proto::CaFact) -> CaFact {
         intermediate_not_after_ms: fact.intermediate_not_after_ms,
         healthy: fact.healthy,
         error: fact.error,
-        consumers: fact.consumers.into_iter().map(|consumer| consumer.name).collect(),
+        consumers: fact
+            .consumers
+            .into_iter()
+            .map(|consumer| consumer.name)
+            .collect(),
     }
 }
 

@@ -39,21 +39,30 @@ impl Hosts {
         let mut diagnostics = Diagnostics::new();
         let mut targets = BTreeMap::new();
         for (key, wish) in wishes {
-            let Ok(parsed) = NodeKey::parse(key) else { continue };
+            let Ok(parsed) = NodeKey::parse(key) else {
+                continue;
+            };
             match context.target(wish) {
                 Ok(target) => {
                     targets.insert(parsed, target);
                 }
                 Err(bad) => diagnostics.push(
-                    Diagnostic::error(format!("Node \"{key}\" cannot be reached like this"), bad.why)
-                        .at(Path::attribute("nodes").key(key).member(bad.member)),
+                    Diagnostic::error(
+                        format!("{} of node \"{key}\" cannot be used", bad.member),
+                        bad.why,
+                    )
+                    .at(Path::attribute("nodes").key(key)),
                 ),
             }
         }
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
-        Ok(Self { context: Arc::clone(context), targets, failing: Mutex::default() })
+        Ok(Self {
+            context: Arc::clone(context),
+            targets,
+            failing: Mutex::default(),
+        })
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
@@ -71,7 +80,10 @@ impl Hosts {
     /// The helper on the host of a node.
     pub(crate) async fn node(&self, key: &NodeKey) -> Result<Node, Trouble> {
         let node = self.context.pool.node(&self.targets[key]).await;
-        node.map_err(|source| Trouble::Connect { key: key.clone(), source: Box::new(source) })
+        node.map_err(|source| Trouble::Connect {
+            key: key.clone(),
+            source: Box::new(source),
+        })
     }
 
     /// One call to the helper on the host of a node.
@@ -88,9 +100,15 @@ impl Hosts {
         let node = self.node(key).await?;
         let answer = node.call(name, call).await;
         if answer.is_ok() {
-            self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            self.failing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(key);
         }
-        answer.map_err(|source| Trouble::Call { key: key.clone(), source: Box::new(source) })
+        answer.map_err(|source| Trouble::Call {
+            key: key.clone(),
+            source: Box::new(source),
+        })
     }
 
     /// Looks at one host.
@@ -99,7 +117,10 @@ impl Hosts {
         key: &NodeKey,
         request: ObserveRequest,
     ) -> Result<ObserveResponse, Trouble> {
-        self.call(key, "Observe", |mut client| async move { client.observe(request).await }).await
+        self.call(key, "Observe", |mut client| async move {
+            client.observe(request).await
+        })
+        .await
     }
 
     /// Looks at all hosts side by side. A host that was not seen says why; faults that are no
@@ -150,6 +171,10 @@ impl Hosts {
         };
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let since = failing.entry(key.clone()).or_insert_with(Instant::now);
-        if since.elapsed() < patience { kind } else { Retry::Permanent }
+        if since.elapsed() < patience {
+            kind
+        } else {
+            Retry::Permanent
+        }
     }
 }

@@ -22,7 +22,10 @@ pub(crate) fn identity() -> Identity {
         version: 0,
         attributes: vec![
             ("name", "Name of the resource."),
-            ("hosts", "Hosts of its nodes, in the order of their keys, separated by commas."),
+            (
+                "hosts",
+                "Hosts of its nodes, in the order of their keys, separated by commas.",
+            ),
         ],
     }
 }
@@ -30,24 +33,36 @@ pub(crate) fn identity() -> Identity {
 /// The identity of an object in a state.
 pub(crate) fn identity_of(state: &Value) -> Value {
     let read = nodes::read(state.get("nodes"), &mut Diagnostics::new());
-    let hosts: Vec<&str> = read.wishes.values().map(|wish| wish.host.as_str()).collect();
+    let hosts: Vec<&str> = read
+        .wishes
+        .values()
+        .map(|wish| wish.host.as_str())
+        .collect();
     if read.is_unknown {
         return Value::Null;
     }
-    Value::object([("name", state.get("name").clone()), ("hosts", Value::string(hosts.join(",")))])
+    Value::object([
+        ("name", state.get("name").clone()),
+        ("hosts", Value::string(hosts.join(","))),
+    ])
 }
 
 /// What was asked for, as name and hosts.
 fn split(wanted: &Import) -> Option<(String, Vec<String>)> {
     let (name, hosts) = match wanted {
-        Import::Id(id) => id.split_once('@').map(|(name, hosts)| (name.to_owned(), hosts.to_owned()))?,
+        Import::Id(id) => id
+            .split_once('@')
+            .map(|(name, hosts)| (name.to_owned(), hosts.to_owned()))?,
         Import::Identity(identity) => (
             identity.get("name").as_str()?.to_owned(),
             identity.get("hosts").as_str()?.to_owned(),
         ),
     };
-    let hosts: Vec<String> =
-        hosts.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect();
+    let hosts: Vec<String> = hosts
+        .split(',')
+        .map(|host| host.trim().to_owned())
+        .filter(|host| !host.is_empty())
+        .collect();
     (!name.is_empty() && !hosts.is_empty()).then_some((name, hosts))
 }
 
@@ -74,14 +89,25 @@ pub(crate) async fn find(
         .iter()
         .enumerate()
         .map(|(index, host)| {
-            (format!("h{index}"), NodeWish { host: host.clone(), ..NodeWish::default() })
+            (
+                format!("h{index}"),
+                NodeWish {
+                    host: host.clone(),
+                    ..NodeWish::default()
+                },
+            )
         })
         .collect();
     let hosts = Hosts::new(context, &wishes)?;
-    let request = |_: &_| ObserveRequest { owners: vec![owner.clone()], ..ObserveRequest::default() };
+    let request = |_: &_| ObserveRequest {
+        owners: vec![owner.clone()],
+        ..ObserveRequest::default()
+    };
     let (facts, troubles) = hosts.observe_all(&owner, LOOK, request).await;
     if let Some(trouble) = troubles.first() {
-        return Err(trouble.diagnostic(format!("{name} cannot be imported: a host cannot be asked")).into());
+        return Err(trouble
+            .diagnostic(format!("{name} cannot be imported: a host cannot be asked"))
+            .into());
     }
     let mut found: Vec<(String, String)> = facts
         .values()
@@ -100,7 +126,9 @@ pub(crate) async fn find(
     if let Some((other, _)) = found.iter().find(|(other, _)| other != id) {
         return Err(Diagnostic::error(
             format!("The hosts hold different objects named {name}"),
-            format!("One was made under the id {id}, another under {other}. Name only the hosts of one."),
+            format!(
+                "One was made under the id {id}, another under {other}. Name only the hosts of one."
+            ),
         )
         .into());
     }
@@ -129,7 +157,10 @@ mod tests {
     #[test]
     fn reads_name_and_hosts() {
         let id = |text: &str| split(&Import::Id(text.to_owned()));
-        assert_eq!(id("k8s@a, b"), Some(("k8s".to_owned(), vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(
+            id("k8s@a, b"),
+            Some(("k8s".to_owned(), vec!["a".to_owned(), "b".to_owned()]))
+        );
         for bad in ["k8s", "k8s@", "@a", ""] {
             assert_eq!(id(bad), None, "{bad}");
         }

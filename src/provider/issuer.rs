@@ -51,7 +51,10 @@ pub(crate) fn value(
             ("host", Value::string(&wish.host)),
             ("port", wish.port.map_or(Value::Null, Value::integer)),
             ("user", Value::optional_string(wish.user.as_deref())),
-            ("ssh_profile", Value::optional_string(wish.ssh_profile.as_deref())),
+            (
+                "ssh_profile",
+                Value::optional_string(wish.ssh_profile.as_deref()),
+            ),
             ("host_key", Value::optional_string(wish.host_key.as_deref())),
         ])
     });
@@ -61,8 +64,14 @@ pub(crate) fn value(
         ("provisioner", Value::string(provisioner)),
         ("directory", Value::string(&issuer.directory)),
         ("port", Value::integer(issuer.port)),
-        ("root_fingerprint", fingerprint.map_or_else(Value::unknown, Value::string)),
-        ("urls", Value::strings(issuer.urls.iter().map(String::as_str))),
+        (
+            "root_fingerprint",
+            fingerprint.map_or_else(Value::unknown, Value::string),
+        ),
+        (
+            "urls",
+            Value::strings(issuer.urls.iter().map(String::as_str)),
+        ),
         ("nodes", Value::List(nodes.collect())),
     ])
 }
@@ -110,7 +119,11 @@ fn parse(value: &Value) -> Option<Handle> {
         };
         nodes.insert(key, wish);
     }
-    let urls = value.get("urls").as_list()?.iter().map(|url| url.as_str().map(str::to_owned));
+    let urls = value
+        .get("urls")
+        .as_list()?
+        .iter()
+        .map(|url| url.as_str().map(str::to_owned));
     let issuer = Issuer {
         name: Name::parse(value.get("name").as_str()?).ok()?,
         urls: urls.collect::<Option<Vec<_>>>()?,

@@ -15,8 +15,7 @@ use crate::{
     executor::Limits,
     facts::Facts,
     hosts::Hosts,
-    import,
-    timeouts,
+    import, timeouts,
 };
 
 /// Limit for looking at hosts within a plan: warnings come from it, no facts.
@@ -56,7 +55,10 @@ pub(crate) fn not_read(setup: &Setup, current: Current) -> Outcome {
 /// Only what stops: warnings about a configuration are validation's to tell, once.
 pub(crate) fn errors(diagnostics: &Diagnostics) -> Diagnostics {
     let mut errors = Diagnostics::new();
-    for diagnostic in diagnostics.iter().filter(|found| found.severity == Severity::Error) {
+    for diagnostic in diagnostics
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+    {
         errors.push(diagnostic.clone());
     }
     errors
@@ -65,12 +67,20 @@ pub(crate) fn errors(diagnostics: &Diagnostics) -> Diagnostics {
 /// An object with its identity.
 pub(crate) fn made(state: Value, private: Vec<u8>, diagnostics: Diagnostics) -> Outcome {
     let identity = import::identity_of(&state);
-    Outcome { state, private, identity, diagnostics }
+    Outcome {
+        state,
+        private,
+        identity,
+        diagnostics,
+    }
 }
 
 /// Limits of a run of an operation.
 pub(crate) fn limits(context: &Context, values: &Value, operation: &str) -> Limits {
-    Limits { timeout: timeouts::limit(values, operation), stop: context.stop.clone() }
+    Limits {
+        timeout: timeouts::limit(values, operation),
+        stop: context.stop.clone(),
+    }
 }
 
 /// Looks at hosts for a creation that is planned. Hosts that are away are left to the planner's
@@ -104,7 +114,9 @@ pub(crate) async fn look(
     let (facts, troubles) = hosts.observe_all(owner, limit, request).await;
     let mut diagnostics = Diagnostics::new();
     for trouble in &troubles {
-        let host = trouble.key().map_or("", |key| hosts.target(key).host.as_str());
+        let host = trouble
+            .key()
+            .map_or("", |key| hosts.target(key).host.as_str());
         diagnostics.push(trouble.diagnostic(format!("Host {host} cannot be worked on")));
     }
     for (key, fact) in &facts {
@@ -114,7 +126,11 @@ pub(crate) async fn look(
             diagnostics.error(format!("Host {host} cannot be worked on"), why.clone());
         }
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(facts) }
+    if diagnostics.has_errors() {
+        Err(diagnostics)
+    } else {
+        Ok(facts)
+    }
 }
 
 /// Warnings about hosts that were not seen in a refresh.
@@ -125,7 +141,10 @@ pub(crate) fn warn_unseen(hosts: &Hosts, facts: &Facts, what: &str) -> Diagnosti
             let host = &hosts.target(key).host;
             diagnostics.warning(
                 format!("{what}: host {host} of node {key} was not seen"),
-                format!("{}. What it has is taken to be as it was last seen.", why.trim_end_matches('.')),
+                format!(
+                    "{}. What it has is taken to be as it was last seen.",
+                    why.trim_end_matches('.')
+                ),
             );
         }
     }

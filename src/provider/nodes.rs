@@ -60,7 +60,8 @@ pub(crate) fn read(value: &Value, diagnostics: &mut Diagnostics) -> Nodes {
             continue;
         }
         let Some(members) = entry.as_map() else {
-            let detail = format!("Node \"{key}\" is an object, such as {{ host = \"10.0.1.10\" }}.");
+            let detail =
+                format!("Node \"{key}\" is an object, such as {{ host = \"10.0.1.10\" }}.");
             diagnostics.push(Diagnostic::error("Wrong type", detail).at(place));
             continue;
         };
@@ -74,7 +75,8 @@ pub(crate) fn read(value: &Value, diagnostics: &mut Diagnostics) -> Nodes {
     nodes
 }
 
-/// `None` if a member is unknown.
+/// `None` if a member is unknown. All is reported at the node: Core finds the line of an entry of an
+/// attribute, and for anything deeper it points at the whole resource.
 fn node(
     key: &str,
     members: &BTreeMap<String, Value>,
@@ -85,14 +87,13 @@ fn node(
     let mut is_known = true;
     let mut has_host = false;
     for (name, value) in members {
-        let place = place.clone().member(name);
         let Some((_, wanted)) = MEMBERS.iter().find(|(known, _)| known == name) else {
             diagnostics.push(
                 Diagnostic::error(
                     format!("Unknown member \"{name}\" in node \"{key}\""),
                     format!("A node has: {}.{}", member_names(), near(name)),
                 )
-                .at(place),
+                .at(place.clone()),
             );
             continue;
         };
@@ -106,11 +107,12 @@ fn node(
         }
         if !set(&mut wish, name, value) {
             let detail = format!("{name} of node \"{key}\" is a {wanted}.");
-            diagnostics.push(Diagnostic::error("Wrong type", detail).at(place));
+            diagnostics.push(Diagnostic::error("Wrong type", detail).at(place.clone()));
         }
     }
     if !has_host {
-        let detail = format!("Node \"{key}\" has no host: add host = \"…\", the name or address for SSH.");
+        let detail =
+            format!("Node \"{key}\" has no host: add host = \"…\", the name or address for SSH.");
         diagnostics.push(Diagnostic::error("Node without host", detail).at(place.clone()));
     }
     is_known.then_some(wish)
@@ -135,7 +137,9 @@ fn set(wish: &mut NodeWish, name: &str, value: &Value) -> bool {
     };
     let place = match name {
         "host" => {
-            let Some(host) = text().filter(|host| !host.is_empty()) else { return false };
+            let Some(host) = text().filter(|host| !host.is_empty()) else {
+                return false;
+            };
             wish.host = host;
             return true;
         }
@@ -145,9 +149,13 @@ fn set(wish: &mut NodeWish, name: &str, value: &Value) -> bool {
         }
         "server_sans" => {
             let names = value.as_list().map(|list| {
-                list.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+                list.iter()
+                    .map(|name| name.as_str().map(str::to_owned))
+                    .collect::<Option<Vec<_>>>()
             });
-            let Some(Some(names)) = names else { return false };
+            let Some(Some(names)) = names else {
+                return false;
+            };
             wish.server_sans = names;
             return true;
         }
@@ -185,34 +193,53 @@ mod tests {
     fn summaries(value: &Value) -> Vec<String> {
         let mut diagnostics = Diagnostics::new();
         read(value, &mut diagnostics);
-        diagnostics.iter().map(|diagnostic| diagnostic.summary.clone()).collect()
+        diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.summary.clone())
+            .collect()
     }
 
     #[test]
     fn takes_a_number_in_any_form_and_null_for_absent() {
-        let plain = one(vec![("host", Value::string("h")), ("port", Value::integer(22))]);
+        let plain = one(vec![
+            ("host", Value::string("h")),
+            ("port", Value::integer(22)),
+        ]);
         let other = one(vec![
             ("host", Value::string("h")),
             ("port", Value::string("22")),
             ("user", Value::Null),
         ]);
         assert_eq!(settle(&plain, &other), plain);
-        let changed = one(vec![("host", Value::string("h")), ("port", Value::integer(23))]);
+        let changed = one(vec![
+            ("host", Value::string("h")),
+            ("port", Value::integer(23)),
+        ]);
         assert_eq!(settle(&plain, &changed), changed);
     }
 
     #[test]
     fn reports_what_core_would_drop() {
-        let misspelt = one(vec![("host", Value::string("h")), ("adress", Value::string("1.2.3.4"))]);
+        let misspelt = one(vec![
+            ("host", Value::string("h")),
+            ("adress", Value::string("1.2.3.4")),
+        ]);
         let mut diagnostics = Diagnostics::new();
         read(&misspelt, &mut diagnostics);
         let diagnostic = diagnostics.iter().next().expect("one error");
-        assert!(diagnostic.detail.contains("Did you mean address?"), "{}", diagnostic.detail);
+        assert!(
+            diagnostic.detail.contains("Did you mean address?"),
+            "{}",
+            diagnostic.detail
+        );
         let place = diagnostic.path.as_ref().map(ToString::to_string);
-        assert_eq!(place.as_deref(), Some("nodes[\"1\"].adress"));
+        assert_eq!(place.as_deref(), Some("nodes[\"1\"]"));
         assert_eq!(summaries(&one(vec![])), ["Node without host"]);
         assert_eq!(summaries(&Value::string("x")), ["Wrong type"]);
-        let port = one(vec![("host", Value::string("h")), ("port", Value::string("ssh"))]);
+        let port = one(vec![
+            ("host", Value::string("h")),
+            ("port", Value::string("ssh")),
+        ]);
         assert_eq!(summaries(&port), ["Wrong type"]);
     }
 

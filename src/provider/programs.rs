@@ -64,17 +64,29 @@ pub(crate) async fn install(
     key: &NodeKey,
     wish: &Wish<'_>,
 ) -> Result<Installed, Trouble> {
-    let architecture = Architecture::from_machine(wish.machine).ok_or_else(|| Trouble::Refused {
-        why: format!("there are no programs for {}", wish.machine),
-        hint: "use hosts of x86_64 or aarch64.".to_owned(),
-    })?;
-    let release = Release { program: wish.program, version: wish.version.clone(), architecture };
-    let archive = hosts.context().downloads.archive(&release, wish.sha256.as_ref()).await?;
-    let programs = release.programs().into_iter().map(|(member, name)| InstallProgram {
-        member,
-        name: name.to_owned(),
-        links: wish.links(name),
-    });
+    let architecture =
+        Architecture::from_machine(wish.machine).ok_or_else(|| Trouble::Refused {
+            why: format!("there are no programs for {}", wish.machine),
+            hint: "use hosts of x86_64 or aarch64.".to_owned(),
+        })?;
+    let release = Release {
+        program: wish.program,
+        version: wish.version.clone(),
+        architecture,
+    };
+    let archive = hosts
+        .context()
+        .downloads
+        .archive(&release, wish.sha256.as_ref())
+        .await?;
+    let programs = release
+        .programs()
+        .into_iter()
+        .map(|(member, name)| InstallProgram {
+            member,
+            name: name.to_owned(),
+            links: wish.links(name),
+        });
     let header = InstallHeader {
         owner: wish.owner.to_owned(),
         id: wish.id.to_owned(),
@@ -82,14 +94,20 @@ pub(crate) async fn install(
         archive_sha256: archive.sha256.clone(),
         programs: programs.collect(),
     };
-    let file = tokio::fs::File::open(&archive.path).await.map_err(|source| {
-        crate::download::Error::File { path: archive.path.clone(), source }
-    })?;
+    let file = tokio::fs::File::open(&archive.path)
+        .await
+        .map_err(|source| crate::download::Error::File {
+            path: archive.path.clone(),
+            source,
+        })?;
     let node = hosts.node(key).await?;
     let response = node
         .install(header, file)
         .await
-        .map_err(|source| Trouble::Call { key: key.clone(), source: Box::new(source) })?;
+        .map_err(|source| Trouble::Call {
+            key: key.clone(),
+            source: Box::new(source),
+        })?;
     Ok(Installed {
         ensure: ensured(response.outcome()),
         archive: (architecture.to_string(), archive.sha256),

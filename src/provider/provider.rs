@@ -26,7 +26,10 @@ pub(crate) struct Shared(RwLock<Setup>);
 
 impl Shared {
     pub(crate) fn get(&self) -> Setup {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -65,13 +68,25 @@ impl EtcdProvider {
                 );
             }
         }
-        let mirror = config.get("download").get("mirror").as_str().map(str::to_owned);
-        let mirror = mirror.or_else(|| env::var("ETCD_DOWNLOAD_MIRROR").ok().filter(|text| !text.is_empty()));
+        let mirror = config
+            .get("download")
+            .get("mirror")
+            .as_str()
+            .map(str::to_owned);
+        let mirror = mirror.or_else(|| {
+            env::var("ETCD_DOWNLOAD_MIRROR")
+                .ok()
+                .filter(|text| !text.is_empty())
+        });
         let source = mirror.map_or(Source::Upstream, |mirror| match Source::parse(&mirror) {
             Source::Directory(path) => Source::Directory(ssh::at_home(&path.display().to_string())),
             source => source,
         });
-        let cache = config.get("download").get("cache").as_str().map(ssh::at_home);
+        let cache = config
+            .get("download")
+            .get("cache")
+            .as_str()
+            .map(ssh::at_home);
         let helpers = helper::source().unwrap_or_else(|error| {
             diagnostics.error(
                 "The helper for hosts cannot be read",
@@ -108,7 +123,11 @@ fn operator() -> String {
         .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
         .unwrap_or_else(|| "somebody".to_owned());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("apply by {user}@{} pid {}", machine.trim(), std::process::id())
+    format!(
+        "apply by {user}@{} pid {}",
+        machine.trim(),
+        std::process::id()
+    )
 }
 
 #[async_trait]
@@ -144,9 +163,10 @@ impl Provider for EtcdProvider {
         Schema {
             version: 0,
             block: Block {
-                description: "Production etcd on your own hosts: certificate authorities and clusters, \
+                description:
+                    "Production etcd on your own hosts: certificate authorities and clusters, \
                               reached by SSH."
-                    .to_owned(),
+                        .to_owned(),
                 attributes: Vec::new(),
                 blocks,
             },
@@ -171,7 +191,11 @@ impl Provider for EtcdProvider {
     async fn configure(&self, config: Value) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
         let setup = self.read(&config, &mut diagnostics);
-        *self.shared.0.write().unwrap_or_else(PoisonError::into_inner) = setup;
+        *self
+            .shared
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = setup;
         diagnostics
     }
 

@@ -80,9 +80,7 @@ impl Trouble {
     /// The node's host in `nodes`, if it is about one.
     fn place(&self) -> Option<Path> {
         match self {
-            Self::Connect { key, .. } => {
-                Some(Path::attribute("nodes").key(key.as_str()).member("host"))
-            }
+            Self::Connect { key, .. } => Some(Path::attribute("nodes").key(key.as_str())),
             _ => None,
         }
     }
@@ -149,11 +147,19 @@ pub(crate) fn sentence(fragment: &str) -> String {
 
 /// A hint on a line of its own; nothing if there is none.
 pub(crate) fn hint(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("\nHint: {}", sentence(text)) }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("\nHint: {}", sentence(text))
+    }
 }
 
 fn paragraph(parts: &[String]) -> String {
-    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = parts
+        .iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
     parts.join(" ").replace(" \n", "\n")
 }
 
@@ -168,11 +174,13 @@ pub(crate) fn problems(problems: Problems) -> Diagnostics {
         };
         let mut place = problem.place.into_iter();
         let path = place.next().map(|attribute| {
-            let mut path = Path::attribute(attribute);
-            if let Some(key) = place.next() {
-                path = path.key(key);
+            // Core finds the line of an attribute or of an entry in it; one step further, and it
+            // points at the whole resource.
+            let path = Path::attribute(attribute);
+            match place.next() {
+                Some(key) => path.key(key),
+                None => path,
             }
-            place.fold(path, Path::member)
         });
         diagnostics.push(match path {
             Some(path) => diagnostic.at(path),
@@ -190,18 +198,26 @@ pub(crate) fn run<S: Debug + Display>(
 ) -> Diagnostic {
     use executor::Error;
     let mut diagnostic = match error {
-        Error::Observe(trouble) => trouble.diagnostic(format!("{what}: looking at the hosts failed")),
+        Error::Observe(trouble) => {
+            trouble.diagnostic(format!("{what}: looking at the hosts failed"))
+        }
         Error::Step { step, source, left } => {
             let mut diagnostic = source.diagnostic(format!("{what}: could not {step}"));
             if !left.is_empty() {
                 let left: Vec<String> = left.iter().map(ToString::to_string).collect();
-                diagnostic.detail.push_str(&format!("\nNot done yet: {}.", left.join("; ")));
+                diagnostic
+                    .detail
+                    .push_str(&format!("\nNot done yet: {}.", left.join("; ")));
             }
             diagnostic
         }
         Error::Blocked(reasons) => Diagnostic::error(
             format!("{what}: nothing more can be done now"),
-            reasons.iter().map(|reason| sentence(reason)).collect::<Vec<_>>().join("\n"),
+            reasons
+                .iter()
+                .map(|reason| sentence(reason))
+                .collect::<Vec<_>>()
+                .join("\n"),
         ),
         Error::Cancelled(_) => {
             Diagnostic::error(format!("{what}: stopped as asked"), sentence(&chain(error)))
@@ -230,6 +246,9 @@ mod tests {
         let mut list = Problems::default();
         list.error(&["nodes", "1", "host"], "a", "b");
         let place = problems(list).iter().next().and_then(|d| d.path.clone());
-        assert_eq!(place.map(|path| path.to_string()).as_deref(), Some("nodes[\"1\"].host"));
+        assert_eq!(
+            place.map(|path| path.to_string()).as_deref(),
+            Some("nodes[\"1\"]")
+        );
     }
 }

@@ -64,7 +64,11 @@ pub(crate) async fn lock<'a>(
         .filter_map(|(key, fact)| Some((fact.known()?.machine_id.as_str(), key)))
         .collect();
     order.sort();
-    let mut locked = Locked { hosts, name: name.to_owned(), keys: Vec::new() };
+    let mut locked = Locked {
+        hosts,
+        name: name.to_owned(),
+        keys: Vec::new(),
+    };
     for (_, key) in &order {
         let request = LockRequest {
             name: name.to_owned(),
@@ -72,7 +76,9 @@ pub(crate) async fn lock<'a>(
             wait_ms: LOCK_WAIT_MS,
         };
         let taken = hosts
-            .call(key, "Lock", |mut client| async move { client.lock(request).await })
+            .call(key, "Lock", |mut client| async move {
+                client.lock(request).await
+            })
             .await;
         match taken {
             Ok(_) => locked.keys.push((*key).clone()),
@@ -102,8 +108,12 @@ impl Locked<'_> {
     /// Gives the lock back. One that cannot be told ends with its connection.
     pub(crate) async fn release(self) {
         let releases = self.keys.iter().map(|key| {
-            let request = UnlockRequest { name: self.name.clone() };
-            self.hosts.call(key, "Unlock", |mut client| async move { client.unlock(request).await })
+            let request = UnlockRequest {
+                name: self.name.clone(),
+            };
+            self.hosts.call(key, "Unlock", |mut client| async move {
+                client.unlock(request).await
+            })
         });
         for release in join_all(releases).await {
             if let Err(trouble) = release {
@@ -125,24 +135,39 @@ pub(crate) async fn begin(hosts: &Hosts, owner: &str, id: &str, wish: &str) -> R
             phase: "creating".to_owned(),
         };
         let request = WriteJournalRequest { entry: Some(entry) };
-        hosts.call(key, "WriteJournal", |mut client| async move { client.write_journal(request).await })
+        hosts.call(key, "WriteJournal", |mut client| async move {
+            client.write_journal(request).await
+        })
     });
-    join_all(writes).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    join_all(writes)
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(())
 }
 
 /// Takes the entry of a creation away whose object stands in a state by now.
 pub(crate) async fn claim(hosts: &Hosts, facts: &mut Facts, owner: &str, id: &str) {
     let claims = facts.iter_mut().filter_map(|(key, fact)| match fact {
-        Fact::Known(host) if host.journal.as_ref().is_some_and(|journal| journal.id == id) => {
+        Fact::Known(host)
+            if host
+                .journal
+                .as_ref()
+                .is_some_and(|journal| journal.id == id) =>
+        {
             Some((key, host))
         }
         _ => None,
     });
     let claims = claims.map(|(key, host)| async move {
-        let request = ClearJournalRequest { owner: owner.to_owned(), id: id.to_owned() };
+        let request = ClearJournalRequest {
+            owner: owner.to_owned(),
+            id: id.to_owned(),
+        };
         let cleared = hosts
-            .call(key, "ClearJournal", |mut client| async move { client.clear_journal(request).await })
+            .call(key, "ClearJournal", |mut client| async move {
+                client.clear_journal(request).await
+            })
             .await;
         match cleared {
             Ok(_) => host.journal = None,
@@ -182,14 +207,22 @@ pub(crate) async fn settle_id(
                 hint: "import it, or set the former nodes and ports again and apply.".to_owned(),
             });
         }
-        tracing::info!(host = hosts.target(key).host, owner, "removing an unfinished creation");
+        tracing::info!(
+            host = hosts.target(key).host,
+            owner,
+            "removing an unfinished creation"
+        );
         let request = RemoveRequest {
             owner: owner.to_owned(),
             id: journal.id.clone(),
             delete_data: false,
             now_ms: host.now_ms,
         };
-        hosts.call(key, "Remove", |mut client| async move { client.remove(request).await }).await?;
+        hosts
+            .call(key, "Remove", |mut client| async move {
+                client.remove(request).await
+            })
+            .await?;
     }
     Ok(id.unwrap_or_else(new_id))
 }

@@ -23,7 +23,11 @@ pub(crate) fn blocks() -> Vec<NestedBlock> {
     let mut named = login();
     named.insert(
         0,
-        Attribute::required("name", Type::String, "What `ssh_profile` in an entry of `nodes` says."),
+        Attribute::required(
+            "name",
+            Type::String,
+            "What `ssh_profile` in an entry of `nodes` says.",
+        ),
     );
     let nested = |name, nesting, description: &str, attributes| NestedBlock {
         name,
@@ -60,15 +64,25 @@ fn identity() -> Vec<Attribute> {
             "certificate_file",
             "SSH certificate on the key. Default: the key file's name with `-cert.pub`, if it exists.",
         ),
-        text("certificate", "The SSH certificate itself, for `private_key`."),
-        Attribute::optional("agent", Type::Bool, "Use the keys of the agent of `SSH_AUTH_SOCK`."),
+        text(
+            "certificate",
+            "The SSH certificate itself, for `private_key`.",
+        ),
+        Attribute::optional(
+            "agent",
+            Type::Bool,
+            "Use the keys of the agent of `SSH_AUTH_SOCK`.",
+        ),
         text("password", "Password to log in with.").sensitive(),
         text(
             "known_hosts_file",
             "Where the keys of the hosts are written down. Default: `~/.ssh/known_hosts`. A host whose \
              key is not there is refused.",
         ),
-        text("known_hosts", "Lines of a known_hosts file, beside or instead of the file."),
+        text(
+            "known_hosts",
+            "Lines of a known_hosts file, beside or instead of the file.",
+        ),
     ]
 }
 
@@ -96,7 +110,11 @@ fn bastion() -> NestedBlock {
         0,
         Attribute::required("host", Type::String, "Name or address of the bastion."),
     );
-    attributes.push(Attribute::optional("port", Type::Number, "SSH port. Default: `22`."));
+    attributes.push(Attribute::optional(
+        "port",
+        Type::Number,
+        "SSH port. Default: `22`.",
+    ));
     attributes.push(Attribute::optional(
         "host_key",
         Type::String,
@@ -143,14 +161,16 @@ fn read_bastion(block: &Value, place: &Path, diagnostics: &mut Diagnostics) -> B
     let port = block.get("port").as_i64().unwrap_or(22);
     let port = u16::try_from(port).unwrap_or_else(|_| {
         let detail = format!("{port} is not a port (1 to 65535).");
-        diagnostics.push(Diagnostic::error("Invalid port", detail).at(place.clone().member("port")));
+        diagnostics
+            .push(Diagnostic::error("Invalid port", detail).at(place.clone().member("port")));
         22
     });
     let host_key = block.get("host_key").as_str().and_then(|text| {
         text.parse::<HostKey>()
             .map_err(|error| {
                 let at = place.clone().member("host_key");
-                diagnostics.push(Diagnostic::error("Invalid host key", format!("It is {error}.")).at(at));
+                diagnostics
+                    .push(Diagnostic::error("Invalid host key", format!("It is {error}.")).at(at));
             })
             .ok()
     });
@@ -177,12 +197,22 @@ fn identities(block: &Value) -> Vec<Identity> {
         });
     }
     if let Some(pem) = secret(block.get("private_key")) {
-        identities.push(Identity::Key { pem, passphrase, certificate: text("certificate") });
+        identities.push(Identity::Key {
+            pem,
+            passphrase,
+            certificate: text("certificate"),
+        });
     }
-    let socket = || env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let socket = || {
+        env::var_os("SSH_AUTH_SOCK")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
     if block.get("agent").as_bool() == Some(true) {
         // Without a socket the login says that there is no agent.
-        identities.push(Identity::Agent { socket: socket().unwrap_or_default() });
+        identities.push(Identity::Agent {
+            socket: socket().unwrap_or_default(),
+        });
     }
     if let Some(password) = secret(block.get("password")) {
         identities.push(Identity::Password(password));
@@ -193,7 +223,10 @@ fn identities(block: &Value) -> Vec<Identity> {
                 .filter(|_| block.get("agent").as_bool() != Some(false))
                 .map(|socket| Identity::Agent { socket }),
         );
-        let files = KEY_FILES.map(at_home).into_iter().filter(|path| path.is_file());
+        let files = KEY_FILES
+            .map(at_home)
+            .into_iter()
+            .filter(|path| path.is_file());
         identities.extend(files.map(|path| Identity::KeyFile {
             path,
             passphrase: None,
@@ -204,14 +237,19 @@ fn identities(block: &Value) -> Vec<Identity> {
 }
 
 fn known_hosts(block: &Value) -> Vec<KnownHosts> {
-    let text = block.get("known_hosts").as_str().map(|text| KnownHosts::Text {
-        name: "known_hosts".to_owned(),
-        text: text.to_owned(),
-    });
+    let text = block
+        .get("known_hosts")
+        .as_str()
+        .map(|text| KnownHosts::Text {
+            name: "known_hosts".to_owned(),
+            text: text.to_owned(),
+        });
     let file = block.get("known_hosts_file").as_str();
     let file = match (file, &text) {
         (None, Some(_)) => None,
-        (file, _) => Some(KnownHosts::File(at_home(file.unwrap_or("~/.ssh/known_hosts")))),
+        (file, _) => Some(KnownHosts::File(at_home(
+            file.unwrap_or("~/.ssh/known_hosts"),
+        ))),
     };
     file.into_iter().chain(text).collect()
 }

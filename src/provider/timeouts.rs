@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use planner::duration::milliseconds;
-use tf_plugin::{Attribute, Block, Diagnostic, Diagnostics, NestedBlock, Nesting, Path, Type, Value};
+use tf_plugin::{
+    Attribute, Block, Diagnostic, Diagnostics, NestedBlock, Nesting, Path, Type, Value,
+};
 
 /// Operations with their default limits in minutes.
 const DEFAULTS: [(&str, u64); 4] = [("create", 15), ("read", 1), ("update", 30), ("delete", 10)];
@@ -29,7 +31,9 @@ pub(crate) fn block() -> NestedBlock {
 /// Reports limits that are no durations.
 pub(crate) fn validate(config: &Value, diagnostics: &mut Diagnostics) {
     for (name, minutes) in DEFAULTS {
-        let Some(text) = config.get("timeouts").get(name).as_str() else { continue };
+        let Some(text) = config.get("timeouts").get(name).as_str() else {
+            continue;
+        };
         if milliseconds(text).is_none_or(|limit| limit == 0) {
             let detail = format!("\"{text}\" is not a duration such as \"{minutes}m\" or \"90s\".");
             diagnostics.push(
@@ -42,7 +46,10 @@ pub(crate) fn validate(config: &Value, diagnostics: &mut Diagnostics) {
 
 /// The limit of an operation: `create`, `read`, `update` or `delete`.
 pub(crate) fn limit(values: &Value, operation: &str) -> Duration {
-    let default = DEFAULTS.iter().find(|(name, _)| *name == operation).map_or(1, |(_, minutes)| *minutes);
+    let default = DEFAULTS
+        .iter()
+        .find(|(name, _)| *name == operation)
+        .map_or(1, |(_, minutes)| *minutes);
     values
         .get("timeouts")
         .get(operation)

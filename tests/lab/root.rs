@@ -14,6 +14,8 @@ use crate::spec::{Access, HostSpec};
 
 /// File on every host that says that it is a test host, and which; acceptance tests refuse hosts without it.
 pub const MARKER: &str = "/etc/etcd-lab-host";
+/// The kernel's random numbers.
+const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
 
 /// A host's root could not be made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,12 @@ fn network(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
 }
 
 fn identity(root: &Path, wish: &Wish<'_>) -> Result<(), Error> {
+    // Left to itself, systemd takes it from the hardware, which all hosts share.
+    let random = fs::read_to_string(RANDOM_UUID).map_err(|source| Error::Write {
+        path: PathBuf::from(RANDOM_UUID),
+        source,
+    })?;
+    write(root, "etc/machine-id", 0o444, &random.replace('-', ""))?;
     write(
         root,
         "etc/hostname",

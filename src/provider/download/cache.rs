@@ -47,7 +47,10 @@ impl Slot {
         let directory = directory.join(sha256);
         let path = directory.join(name);
         tokio::task::spawn_blocking(move || {
-            let failed = |source| Error::File { path: directory.clone(), source };
+            let failed = |source| Error::File {
+                path: directory.clone(),
+                source,
+            };
             std::fs::create_dir_all(&directory).map_err(failed)?;
             let lock = File::create(directory.join("lock")).map_err(failed)?;
             lock.lock().map_err(failed)?;
@@ -68,16 +71,18 @@ impl Slot {
         url: &str,
         wanted: &Wanted,
     ) -> Result<Archive, Error> {
-        let failed = |source| Error::File { path: self.path.clone(), source };
+        let failed = |source| Error::File {
+            path: self.path.clone(),
+            source,
+        };
         let mut response = source::get(client, url).await?;
         let directory = self.path.parent().expect("a slot lies in a directory");
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
         let mut hasher = Sha256::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|source| Error::Fetch { place: url.to_owned(), source })?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|source| Error::Fetch {
+            place: url.to_owned(),
+            source,
+        })? {
             hasher.update(&chunk);
             file.write_all(&chunk).map_err(failed)?;
         }
@@ -90,7 +95,11 @@ impl Slot {
                 origin: wanted.origin,
             });
         }
-        file.persist(&self.path).map_err(|error| failed(error.error))?;
-        Ok(Archive { path: self.path.clone(), sha256: found })
+        file.persist(&self.path)
+            .map_err(|error| failed(error.error))?;
+        Ok(Archive {
+            path: self.path.clone(),
+            sha256: found,
+        })
     }
 }

@@ -15,22 +15,22 @@ use std::{
 
 use tokio::sync::{Mutex, OnceCell};
 
-pub use release::{Architecture, Program, Release};
-pub use source::Source;
+pub(crate) use release::{Architecture, Program, Release};
+pub(crate) use source::Source;
 
 /// An archive that was checked against its SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archive {
+pub(crate) struct Archive {
     /// Where it lies on the controller.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// SHA-256 of its bytes, lower-case hex.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 /// Why an archive cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub(crate) enum Error {
     /// The source has no such release.
     #[error("{place} does not exist")]
     NoSuchRelease {
@@ -88,15 +88,18 @@ pub enum Error {
 
 impl Error {
     /// What to do next, as a sentence.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::NoSuchRelease { .. } => {
                 "see that the version exists and that the mirror has it.".to_owned()
             }
             Self::Fetch { .. } | Self::Status { .. } => {
-                "see that this machine reaches it, or set download { mirror = … } to a copy.".to_owned()
+                "see that this machine reaches it, or set download { mirror = … } to a copy."
+                    .to_owned()
             }
-            Self::NoChecksum { .. } => "put the release's checksum file beside its archives.".to_owned(),
+            Self::NoChecksum { .. } => {
+                "put the release's checksum file beside its archives.".to_owned()
+            }
             Self::Checksum { place, .. } => format!(
                 "do not use {place}: fetch the archive anew, and compare with what the project publishes."
             ),
@@ -108,16 +111,16 @@ impl Error {
 
 /// Who says what an archive's SHA-256 must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Lower-case hex.
-    pub sha256: String,
+    pub(crate) sha256: String,
     /// For the error text: "the configuration", "the state".
-    pub origin: &'static str,
+    pub(crate) origin: &'static str,
 }
 
 /// Fetches archives; one for each provider process.
 #[derive(Debug)]
-pub struct Downloads {
+pub(crate) struct Downloads {
     source: Source,
     cache: Option<PathBuf>,
     client: OnceCell<reqwest::Client>,
@@ -129,7 +132,7 @@ pub struct Downloads {
 impl Downloads {
     /// Takes archives from `source`; keeps what it fetched below `cache` (the user's cache
     /// directory if `None`).
-    pub fn new(source: Source, cache: Option<PathBuf>) -> Self {
+    pub(crate) fn new(source: Source, cache: Option<PathBuf>) -> Self {
         Self {
             source,
             cache: cache.or_else(cache::default_directory),
@@ -142,7 +145,7 @@ impl Downloads {
     ///
     /// # Errors
     /// [`Error`]; nothing wrong is left in the cache.
-    pub async fn archive(
+    pub(crate) async fn archive(
         &self,
         release: &Release,
         wanted: Option<&Wanted>,
@@ -151,7 +154,9 @@ impl Downloads {
             let mut known = self.known.lock().await;
             Arc::clone(known.entry(release.file_name()).or_default())
         };
-        let archive = cell.get_or_try_init(|| self.obtain(release, wanted)).await?;
+        let archive = cell
+            .get_or_try_init(|| self.obtain(release, wanted))
+            .await?;
         match wanted {
             Some(wanted) if wanted.sha256 != archive.sha256 => Err(Error::Checksum {
                 place: archive.path.display().to_string(),
@@ -167,14 +172,16 @@ impl Downloads {
     ///
     /// # Errors
     /// [`Error::NoSuchRelease`] if it does not; other errors if it cannot be told.
-    pub async fn offers(&self, release: &Release) -> Result<(), Error> {
+    pub(crate) async fn offers(&self, release: &Release) -> Result<(), Error> {
         match &self.source {
             Source::Directory(directory) => {
                 let path = directory.join(release.mirror_path());
                 match tokio::fs::metadata(&path).await {
                     Ok(_) => Ok(()),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        Err(Error::NoSuchRelease { place: path.display().to_string() })
+                        Err(Error::NoSuchRelease {
+                            place: path.display().to_string(),
+                        })
                     }
                     Err(source) => Err(Error::File { path, source }),
                 }
@@ -220,8 +227,10 @@ impl Downloads {
     async fn client(&self) -> Result<&reqwest::Client, Error> {
         self.client
             .get_or_try_init(|| async {
-                source::client()
-                    .map_err(|source| Error::Fetch { place: "the mirror".to_owned(), source })
+                source::client().map_err(|source| Error::Fetch {
+                    place: "the mirror".to_owned(),
+                    source,
+                })
             })
             .await
     }
@@ -237,14 +246,24 @@ fn checksum(text: &str, release: &Release, place: &str) -> Result<Wanted, Error>
             sha256: sha256.to_ascii_lowercase(),
             origin: "the release's checksum file",
         })
-        .ok_or_else(|| Error::NoChecksum { place: place.to_owned(), file })
+        .ok_or_else(|| Error::NoChecksum {
+            place: place.to_owned(),
+            file,
+        })
 }
 
 async fn read(path: &Path) -> Result<String, Error> {
-    tokio::fs::read_to_string(path).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NoSuchRelease { place: path.display().to_string() },
-        _ => Error::File { path: path.to_owned(), source },
-    })
+    tokio::fs::read_to_string(path)
+        .await
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => Error::NoSuchRelease {
+                place: path.display().to_string(),
+            },
+            _ => Error::File {
+                path: path.to_owned(),
+                source,
+            },
+        })
 }
 
 async fn check(path: PathBuf, wanted: &Wanted) -> Result<Archive, Error> {
@@ -255,11 +274,19 @@ async fn check(path: PathBuf, wanted: &Wanted) -> Result<Archive, Error> {
     .await
     .expect("hashing a file does not panic");
     let found = found.map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NoSuchRelease { place: path.display().to_string() },
-        _ => Error::File { path: path.clone(), source },
+        std::io::ErrorKind::NotFound => Error::NoSuchRelease {
+            place: path.display().to_string(),
+        },
+        _ => Error::File {
+            path: path.clone(),
+            source,
+        },
     })?;
     if found == wanted.sha256 {
-        Ok(Archive { path, sha256: found })
+        Ok(Archive {
+            path,
+            sha256: found,
+        })
     } else {
         Err(Error::Checksum {
             place: path.display().to_string(),
@@ -306,7 +333,10 @@ mod tests {
     async fn takes_an_archive_from_a_directory_and_checks_it() {
         let (_directory, downloads) =
             mirror(&format!("{}  etcd-v3.5.35-linux-amd64.tar.gz\n", sha256()));
-        let archive = downloads.archive(&release(), None).await.expect("an archive");
+        let archive = downloads
+            .archive(&release(), None)
+            .await
+            .expect("an archive");
         assert_eq!(archive.sha256, sha256());
     }
 
@@ -314,16 +344,29 @@ mod tests {
     async fn refuses_other_bytes_and_says_who_wanted_which() {
         let (_directory, downloads) =
             mirror(&format!("{SHA256}  etcd-v3.5.35-linux-amd64.tar.gz\n"));
-        let error = downloads.archive(&release(), None).await.expect_err("other bytes");
+        let error = downloads
+            .archive(&release(), None)
+            .await
+            .expect_err("other bytes");
         let text = error.to_string();
-        assert!(text.contains(SHA256) && text.contains("the release's checksum file"), "{text}");
+        assert!(
+            text.contains(SHA256) && text.contains("the release's checksum file"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
     async fn names_the_path_of_a_release_that_is_not_there() {
         let (_directory, downloads) = mirror("");
-        let other = Release { version: semver::Version::new(3, 5, 99), ..release() };
+        let other = Release {
+            version: semver::Version::new(3, 5, 99),
+            ..release()
+        };
         let error = downloads.offers(&other).await.expect_err("no such release");
-        assert!(error.to_string().contains("etcd/v3.5.99/etcd-v3.5.99-linux-amd64.tar.gz"));
+        assert!(
+            error
+                .to_string()
+                .contains("etcd/v3.5.99/etcd-v3.5.99-linux-amd64.tar.gz")
+        );
     }
 }

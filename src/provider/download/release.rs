@@ -6,7 +6,7 @@ use semver::Version;
 
 /// A program that hosts need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Program {
+pub(crate) enum Program {
     /// etcd with etcdctl and etcdutl.
     Etcd,
     /// The certificate authority.
@@ -17,7 +17,7 @@ pub enum Program {
 
 /// An architecture in the words of Go's release archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Architecture {
+pub(crate) enum Architecture {
     /// `x86_64`.
     Amd64,
     /// `aarch64`.
@@ -26,7 +26,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// From what `uname -m` says on a host; `None` if upstream has no archive for it.
-    pub fn from_machine(machine: &str) -> Option<Self> {
+    pub(crate) fn from_machine(machine: &str) -> Option<Self> {
         match machine {
             "x86_64" => Some(Self::Amd64),
             "aarch64" => Some(Self::Arm64),
@@ -46,19 +46,23 @@ impl fmt::Display for Architecture {
 
 /// One archive of upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
+pub(crate) struct Release {
     /// What is in it.
-    pub program: Program,
+    pub(crate) program: Program,
     /// Its version, without `v`.
-    pub version: Version,
+    pub(crate) version: Version,
     /// What it runs on.
-    pub architecture: Architecture,
+    pub(crate) architecture: Architecture,
 }
 
 impl Release {
     /// Name of the archive, as upstream publishes it.
-    pub fn file_name(&self) -> String {
-        let Self { program, version, architecture } = self;
+    pub(crate) fn file_name(&self) -> String {
+        let Self {
+            program,
+            version,
+            architecture,
+        } = self;
         match program {
             Program::Etcd => format!("etcd-v{version}-linux-{architecture}.tar.gz"),
             Program::StepCa => format!("step-ca_linux_{version}_{architecture}.tar.gz"),
@@ -67,27 +71,40 @@ impl Release {
     }
 
     /// Path of the archive in a mirror: `etcd/v3.5.35/etcd-v3.5.35-linux-amd64.tar.gz`.
-    pub fn mirror_path(&self) -> String {
-        format!("{}/v{}/{}", self.mirror_folder(), self.version, self.file_name())
+    pub(crate) fn mirror_path(&self) -> String {
+        format!(
+            "{}/v{}/{}",
+            self.mirror_folder(),
+            self.version,
+            self.file_name()
+        )
     }
 
     /// Path of the checksum file in a mirror.
-    pub fn mirror_checksum_path(&self) -> String {
-        format!("{}/v{}/{}", self.mirror_folder(), self.version, self.checksum_file_name())
+    pub(crate) fn mirror_checksum_path(&self) -> String {
+        format!(
+            "{}/v{}/{}",
+            self.mirror_folder(),
+            self.version,
+            self.checksum_file_name()
+        )
     }
 
     /// Folder of the release at upstream, without a slash at the end.
-    pub fn upstream_folder(&self) -> String {
+    pub(crate) fn upstream_folder(&self) -> String {
         let repository = match self.program {
             Program::Etcd => "etcd-io/etcd",
             Program::StepCa => "smallstep/certificates",
             Program::Step => "smallstep/cli",
         };
-        format!("https://github.com/{repository}/releases/download/v{}", self.version)
+        format!(
+            "https://github.com/{repository}/releases/download/v{}",
+            self.version
+        )
     }
 
     /// Name of the file with the checksums of a release.
-    pub fn checksum_file_name(&self) -> &'static str {
+    pub(crate) fn checksum_file_name(&self) -> &'static str {
         match self.program {
             Program::Etcd => "SHA256SUMS",
             Program::StepCa | Program::Step => "checksums.txt",
@@ -95,8 +112,12 @@ impl Release {
     }
 
     /// Programs in the archive: path in it, and name that they get on a host.
-    pub fn programs(&self) -> Vec<(String, &'static str)> {
-        let Self { program, version, architecture } = self;
+    pub(crate) fn programs(&self) -> Vec<(String, &'static str)> {
+        let Self {
+            program,
+            version,
+            architecture,
+        } = self;
         match program {
             Program::Etcd => ["etcd", "etcdctl", "etcdutl"]
                 .map(|name| (format!("etcd-v{version}-linux-{architecture}/{name}"), name))

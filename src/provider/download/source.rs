@@ -6,7 +6,7 @@ use super::{Error, Release};
 
 /// Where archives come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// The projects' own release pages.
     Upstream,
     /// A web server with the layout of [`Release::mirror_path`]; without a slash at the end.
@@ -17,11 +17,13 @@ pub enum Source {
 
 impl Source {
     /// Reads the `mirror` attribute: a URL, or else a directory.
-    pub fn parse(mirror: &str) -> Self {
+    pub(crate) fn parse(mirror: &str) -> Self {
         if mirror.starts_with("https://") || mirror.starts_with("http://") {
             Self::Mirror(mirror.trim_end_matches('/').to_owned())
         } else {
-            Self::Directory(PathBuf::from(mirror.strip_prefix("file://").unwrap_or(mirror)))
+            Self::Directory(PathBuf::from(
+                mirror.strip_prefix("file://").unwrap_or(mirror),
+            ))
         }
     }
 
@@ -35,7 +37,11 @@ impl Source {
     pub(super) fn checksum_url(&self, release: &Release) -> String {
         match self {
             Self::Mirror(base) => format!("{base}/{}", release.mirror_checksum_path()),
-            _ => format!("{}/{}", release.upstream_folder(), release.checksum_file_name()),
+            _ => format!(
+                "{}/{}",
+                release.upstream_folder(),
+                release.checksum_file_name()
+            ),
         }
     }
 }
@@ -47,7 +53,10 @@ pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .read_timeout(SILENCE)
-        .user_agent(concat!("terraform-provider-etcd/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!(
+            "terraform-provider-etcd/",
+            env!("CARGO_PKG_VERSION")
+        ))
         .tls_backend_preconfigured(tls())
         .hickory_dns(true)
         .build()
@@ -74,7 +83,10 @@ pub(super) async fn head(client: &reqwest::Client, url: &str) -> Result<(), Erro
         .head(url)
         .send()
         .await
-        .map_err(|source| Error::Fetch { place: url.to_owned(), source })?;
+        .map_err(|source| Error::Fetch {
+            place: url.to_owned(),
+            source,
+        })?;
     ok(&response, url)
 }
 
@@ -83,7 +95,10 @@ pub(super) async fn text(client: &reqwest::Client, url: &str) -> Result<String, 
         .await?
         .text()
         .await
-        .map_err(|source| Error::Fetch { place: url.to_owned(), source })
+        .map_err(|source| Error::Fetch {
+            place: url.to_owned(),
+            source,
+        })
 }
 
 pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::Response, Error> {
@@ -91,7 +106,10 @@ pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::
         .get(url)
         .send()
         .await
-        .map_err(|source| Error::Fetch { place: url.to_owned(), source })?;
+        .map_err(|source| Error::Fetch {
+            place: url.to_owned(),
+            source,
+        })?;
     ok(&response, url)?;
     Ok(response)
 }
@@ -99,7 +117,12 @@ pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::
 fn ok(response: &reqwest::Response, url: &str) -> Result<(), Error> {
     match response.status() {
         status if status.is_success() => Ok(()),
-        reqwest::StatusCode::NOT_FOUND => Err(Error::NoSuchRelease { place: url.to_owned() }),
-        status => Err(Error::Status { place: url.to_owned(), status: status.as_u16() }),
+        reqwest::StatusCode::NOT_FOUND => Err(Error::NoSuchRelease {
+            place: url.to_owned(),
+        }),
+        status => Err(Error::Status {
+            place: url.to_owned(),
+            status: status.as_u16(),
+        }),
     }
 }

@@ -29,7 +29,10 @@ pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Troubl
     };
     let mut last = None;
     for key in ca.keys() {
-        let request = ObserveRequest { cas: vec![query.clone()], ..ObserveRequest::default() };
+        let request = ObserveRequest {
+            cas: vec![query.clone()],
+            ..ObserveRequest::default()
+        };
         let fact = match ca.observe(key, request).await {
             Ok(response) => response.cas.into_iter().next().unwrap_or_default(),
             Err(trouble) => {
@@ -116,7 +119,10 @@ pub(super) async fn issue(
 }
 
 fn consumer(desired: &Desired) -> Consumer {
-    Consumer { name: desired.name.to_string(), id: desired.id.clone() }
+    Consumer {
+        name: desired.name.to_string(),
+        id: desired.id.clone(),
+    }
 }
 
 /// Asks the hosts of the CA in the order of their keys; a standby says that it cannot sign.
@@ -124,7 +130,9 @@ async fn sign(ca: &Hosts, request: SignRequest) -> Result<SignResponse, Trouble>
     let mut last = None;
     for key in ca.keys() {
         let request = request.clone();
-        let signed = ca.call(key, "Sign", |mut client| async move { client.sign(request).await });
+        let signed = ca.call(key, "Sign", |mut client| async move {
+            client.sign(request).await
+        });
         match signed.await {
             Ok(signed) => return Ok(signed),
             Err(trouble) => last = Some(trouble),
@@ -148,5 +156,8 @@ pub(super) async fn forget(ca: &Hosts, desired: &Desired) -> Vec<String> {
         })
     });
     let answers = join_all(requests).await;
-    answers.into_iter().filter_map(|answer| Some(sentence(&answer.err()?.line()))).collect()
+    answers
+        .into_iter()
+        .filter_map(|answer| Some(sentence(&answer.err()?.line())))
+        .collect()
 }

@@ -46,7 +46,9 @@ fn case(context: &Arc<Context>, values: &Value) -> Result<Case, Diagnostics> {
 }
 
 pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
-    let Ok(context) = ready(setup) else { return not_read(setup, current) };
+    let Ok(context) = ready(setup) else {
+        return not_read(setup, current);
+    };
     let Case { hosts, desired, .. } = match case(&context, &current.state) {
         Ok(case) => case,
         Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
@@ -57,7 +59,9 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let (mut facts, _) = hosts.observe_all(&owner, limit, request).await;
     session::claim(&hosts, &mut facts, &owner, &desired.id).await;
     let mut diagnostics = warn_unseen(&hosts, &facts, &format!("Cluster {}", desired.name));
-    let is_gone = facts.values().all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    let is_gone = facts
+        .values()
+        .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
     if is_gone {
         return Outcome {
             state: Value::Null,
@@ -100,19 +104,36 @@ fn another(hosts: &Hosts, desired: &Desired, facts: &Facts) -> Option<Diagnostic
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     let mut diagnostics = Diagnostics::new();
     let mut planned = change.planned;
-    planned.set("nodes", nodes::settle(change.prior.get("nodes"), change.config.get("nodes")));
+    planned.set(
+        "nodes",
+        nodes::settle(change.prior.get("nodes"), change.config.get("nodes")),
+    );
     if planned.get("version").is_null() {
-        planned.set("version", Value::string(version::default_version().to_string()));
+        planned.set(
+            "version",
+            Value::string(version::default_version().to_string()),
+        );
     }
     let read = wish::read(&planned, &mut diagnostics);
     let mut diagnostics = errors(&diagnostics);
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
     } else {
-        plan_update(&change.prior, &change.private, &mut planned, &read, &mut diagnostics);
+        plan_update(
+            &change.prior,
+            &change.private,
+            &mut planned,
+            &read,
+            &mut diagnostics,
+        );
     }
     let identity = import::identity_of(&planned);
-    Plan { planned, private: change.private, identity, diagnostics }
+    Plan {
+        planned,
+        private: change.private,
+        identity,
+        diagnostics,
+    }
 }
 
 async fn plan_creation(
@@ -129,17 +150,31 @@ async fn plan_creation(
     planned.set("drift", Value::List(Vec::new()));
     let Some(desired) = &read.desired else { return };
     state::set_wished(planned, desired);
-    planned.set("change_plan", Value::strings(cluster::announce_creation(desired)));
+    planned.set(
+        "change_plan",
+        Value::strings(cluster::announce_creation(desired)),
+    );
     let Ok(context) = ready(setup) else { return };
     let hosts = match Hosts::new(&context, &read.nodes.wishes) {
         Ok(hosts) => hosts,
         Err(found) => return diagnostics.extend(found),
     };
     let owner = names::owner(&desired.name);
-    let facts = probe(&hosts, &owner, |key| look::request(desired, key), diagnostics).await;
+    let facts = probe(
+        &hosts,
+        &owner,
+        |key| look::request(desired, key),
+        diagnostics,
+    )
+    .await;
     let id = session::unfinished(&facts);
     let mut problems = Problems::default();
-    cluster::admit(desired, &Observed { hosts: facts }, id.as_deref(), &mut problems);
+    cluster::admit(
+        desired,
+        &Observed { hosts: facts },
+        id.as_deref(),
+        &mut problems,
+    );
     diagnostics.extend(report::problems(problems));
 }
 
@@ -194,7 +229,11 @@ pub(super) async fn create(setup: &Setup, change: Change) -> Outcome {
 
 async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
     let context = ready(setup)?;
-    let Case { hosts, ca, mut desired } = case(&context, &change.planned)?;
+    let Case {
+        hosts,
+        ca,
+        mut desired,
+    } = case(&context, &change.planned)?;
     let owner = names::owner(&desired.name);
     let what = format!("Creation of cluster {}", desired.name);
     let failed = |trouble: &report::Trouble| -> Diagnostics {
@@ -209,10 +248,14 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     if problems.has_errors() {
         return Err(report::problems(problems));
     }
-    let locked =
-        session::lock(&hosts, &owner, &observed.hosts).await.map_err(|trouble| failed(&trouble))?;
+    let locked = session::lock(&hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| failed(&trouble))?;
     let had_quorum = |host: &planner::facts::HostFacts| {
-        let manifest = host.owner.as_ref().and_then(|owner| cluster::Manifest::parse(&owner.manifest));
+        let manifest = host
+            .owner
+            .as_ref()
+            .and_then(|owner| cluster::Manifest::parse(&owner.manifest));
         manifest.is_some_and(|manifest| manifest.bootstrapped)
     };
     desired.id = session::settle_id(&hosts, &observed.hosts, &owner, &desired.wish(), had_quorum)
@@ -250,8 +293,11 @@ fn after(change: &Change, desired: &Desired, ended: Ended, diagnostics: Diagnost
     let mut values = change.planned.clone();
     values.set("id", Value::string(&desired.id));
     if values.get("release_sha256").is_unknown() {
-        let archives: BTreeMap<String, Value> =
-            ended.archives.into_iter().map(|(name, sha256)| (name, Value::string(sha256))).collect();
+        let archives: BTreeMap<String, Value> = ended
+            .archives
+            .into_iter()
+            .map(|(name, sha256)| (name, Value::string(sha256)))
+            .collect();
         values.set("release_sha256", Value::Map(archives));
     }
     state::set_seen(&mut values, desired, &ended.observed);
@@ -273,7 +319,11 @@ pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
 
 async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
     if change.planned.is_wholly_known() {
-        return Ok(made(change.planned.clone(), change.private.clone(), Diagnostics::new()));
+        return Ok(made(
+            change.planned.clone(),
+            change.private.clone(),
+            Diagnostics::new(),
+        ));
     }
     let context = ready(setup)?;
     let Case { hosts, ca, desired } = case(&context, &change.planned)?;

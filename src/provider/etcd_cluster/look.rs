@@ -21,7 +21,10 @@ pub(super) fn member(desired: &Desired, key: &NodeKey) -> EtcdQuery {
 
 /// Everything that drift, plan and status are made of.
 pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
-    let plain = |path: String| FileQuery { path, content: false };
+    let plain = |path: String| FileQuery {
+        path,
+        content: false,
+    };
     let data = names::data(&desired.name, key);
     let programs = names::programs(&desired.version);
     let mut queries = vec![
@@ -33,16 +36,24 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
     ];
     queries.extend(["etcd", "etcdctl", "etcdutl"].map(|name| plain(format!("{programs}/{name}"))));
     let written = files(desired, key, &desired.nodes[key], Phase::Existing);
-    queries.extend(written.into_iter().map(|file| FileQuery { path: file.path, content: true }));
+    queries.extend(written.into_iter().map(|file| FileQuery {
+        path: file.path,
+        content: true,
+    }));
     let certificates = Role::ALL.map(|role| {
         let stem = names::certificate_stem(&desired.name, key, role.as_str());
-        CertificateQuery { path: format!("{stem}.crt"), key_path: format!("{stem}.key") }
+        CertificateQuery {
+            path: format!("{stem}.crt"),
+            key_path: format!("{stem}.key"),
+        }
     });
     let timers =
         Role::ALL.map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
     ObserveRequest {
         files: queries,
-        units: std::iter::once(names::unit(&desired.name, key)).chain(timers).collect(),
+        units: std::iter::once(names::unit(&desired.name, key))
+            .chain(timers)
+            .collect(),
         certificates: certificates.to_vec(),
         etcd: vec![member(desired, key)],
         ports: desired.ports().into_iter().map(u32::from).collect(),

@@ -5,8 +5,13 @@ use tf_plugin::{Attribute, Block, Schema, Type};
 use crate::{common, issuer, nodes, timeouts};
 
 /// Computed attributes that follow from the configuration.
-pub(super) const WISHED: [&str; 5] =
-    ["members", "endpoints", "endpoints_joined", "client_certificate", "cluster"];
+pub(super) const WISHED: [&str; 5] = [
+    "members",
+    "endpoints",
+    "endpoints_joined",
+    "client_certificate",
+    "cluster",
+];
 
 pub(super) fn schema() -> Schema {
     Schema {
@@ -123,18 +128,30 @@ fn tuning() -> Vec<Attribute> {
     let number = |name, description: &str| Attribute::optional(name, Type::Number, description);
     let text = |name, description: &str| Attribute::optional(name, Type::String, description);
     vec![
-        number("heartbeat_interval_ms", "Heartbeat interval in milliseconds. Default: `250`."),
+        number(
+            "heartbeat_interval_ms",
+            "Heartbeat interval in milliseconds. Default: `250`.",
+        ),
         number(
             "election_timeout_ms",
             "Election timeout in milliseconds, at least five heartbeats. Default: `5000`.",
         ),
-        number("snapshot_count", "Applied entries between two snapshots of raft. Default: `10000`."),
-        text("auto_compaction_mode", "`periodic` or `revision`. Default: `periodic`."),
+        number(
+            "snapshot_count",
+            "Applied entries between two snapshots of raft. Default: `10000`.",
+        ),
+        text(
+            "auto_compaction_mode",
+            "`periodic` or `revision`. Default: `periodic`.",
+        ),
         text(
             "auto_compaction_retention",
             "Hours or a duration, or a number of revisions. Default: `8`.",
         ),
-        number("quota_backend_bytes", "Largest database in bytes. Default: `2147483648` (2 GiB)."),
+        number(
+            "quota_backend_bytes",
+            "Largest database in bytes. Default: `2147483648` (2 GiB).",
+        ),
         Attribute::optional(
             "extra_options",
             Type::map(Type::String),
@@ -146,14 +163,30 @@ fn tuning() -> Vec<Attribute> {
 fn computed() -> Vec<Attribute> {
     let computed = |name, ty, description: &str| Attribute::computed(name, ty, description);
     vec![
-        computed("members", Type::map(member()), "What each member is called and where it is, by node key."),
-        computed("endpoints", Type::list(Type::String), "Client URLs in the order of the node keys."),
-        computed("endpoints_joined", Type::String, "The same, separated by commas."),
+        computed(
+            "members",
+            Type::map(member()),
+            "What each member is called and where it is, by node key.",
+        ),
+        computed(
+            "endpoints",
+            Type::list(Type::String),
+            "Client URLs in the order of the node keys.",
+        ),
+        computed(
+            "endpoints_joined",
+            Type::String,
+            "The same, separated by commas.",
+        ),
         computed(
             "client_certificate",
             client_certificate(),
             "Paths of a client certificate on the first node; those of the others are in `members`.",
         ),
-        computed("cluster", cluster(), "What other resources are given as their cluster."),
+        computed(
+            "cluster",
+            cluster(),
+            "What other resources are given as their cluster.",
+        ),
     ]
 }

@@ -24,8 +24,14 @@ fn member(desired: &Desired, key: &NodeKey, node: &Node) -> Value {
         ("peer_url", Value::string(desired.peer_url(node))),
         ("client_url", Value::string(desired.client_url(node))),
         ("unit", Value::string(names::unit(&desired.name, key))),
-        ("data_directory", Value::string(names::data(&desired.name, key))),
-        ("configuration_file", Value::string(names::configuration(&desired.name, key))),
+        (
+            "data_directory",
+            Value::string(names::data(&desired.name, key)),
+        ),
+        (
+            "configuration_file",
+            Value::string(names::configuration(&desired.name, key)),
+        ),
         ("client_certificate", certificate(desired, key)),
     ])
 }
@@ -33,10 +39,16 @@ fn member(desired: &Desired, key: &NodeKey, node: &Node) -> Value {
 /// Sets what follows from the configuration alone.
 pub(super) fn set_wished(state: &mut Value, desired: &Desired) {
     let members = Value::object(
-        desired.nodes.iter().map(|(key, node)| (key.as_str(), member(desired, key, node))),
+        desired
+            .nodes
+            .iter()
+            .map(|(key, node)| (key.as_str(), member(desired, key, node))),
     );
-    let endpoints: Vec<String> =
-        desired.nodes.values().map(|node| desired.client_url(node)).collect();
+    let endpoints: Vec<String> = desired
+        .nodes
+        .values()
+        .map(|node| desired.client_url(node))
+        .collect();
     let handle = Value::object([
         ("name", Value::string(desired.name.as_str())),
         ("client_port", Value::integer(desired.client_port)),
@@ -49,7 +61,10 @@ pub(super) fn set_wished(state: &mut Value, desired: &Desired) {
     state.set("members", members);
     state.set("endpoints_joined", Value::string(endpoints.join(",")));
     state.set("endpoints", Value::strings(endpoints));
-    state.set("client_certificate", first.map_or(Value::Null, |key| certificate(desired, key)));
+    state.set(
+        "client_certificate",
+        first.map_or(Value::Null, |key| certificate(desired, key)),
+    );
     state.set("cluster", handle);
 }
 

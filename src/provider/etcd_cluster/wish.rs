@@ -47,10 +47,16 @@ const DECISIVE: [&str; 14] = [
 pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     let nodes = nodes::read(values.get("nodes"), diagnostics);
     let handle = issuer::read(values.get("issuer"), diagnostics);
-    let is_unknown =
-        nodes.is_unknown || DECISIVE.iter().any(|name| !values.get(name).is_wholly_known());
+    let is_unknown = nodes.is_unknown
+        || DECISIVE
+            .iter()
+            .any(|name| !values.get(name).is_wholly_known());
     let (false, false, Some(known)) = (is_unknown, diagnostics.has_errors(), &handle) else {
-        return Read { nodes, handle, desired: None };
+        return Read {
+            nodes,
+            handle,
+            desired: None,
+        };
     };
     let wish = wish(values, &nodes);
     let mut problems = Problems::default();
@@ -60,7 +66,11 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
         desired
     });
     diagnostics.extend(report::problems(problems));
-    Read { nodes, handle, desired }
+    Read {
+        nodes,
+        handle,
+        desired,
+    }
 }
 
 fn wish(values: &Value, nodes: &Nodes) -> Wish {

@@ -110,15 +110,29 @@ impl<'a> ClusterWork<'a> {
             || written.values().any(|written| written.bootstrapped)
             || observed.hosts.keys().any(|key| observed.is_healthy(key));
         let archives = self.archives.into_inner().unwrap_or_default();
-        Ended { observed, archives, bootstrapped }
+        Ended {
+            observed,
+            archives,
+            bootstrapped,
+        }
     }
 
     fn take(&self, observed: Observed) {
         let mut written = held(&self.written);
         for key in observed.hosts.keys() {
             if let Some(manifest) = observed.manifest(key) {
-                let Manifest { started_with, bootstrapped, .. } = manifest;
-                written.insert(key.clone(), Written { started_with, bootstrapped });
+                let Manifest {
+                    started_with,
+                    bootstrapped,
+                    ..
+                } = manifest;
+                written.insert(
+                    key.clone(),
+                    Written {
+                        started_with,
+                        bootstrapped,
+                    },
+                );
             }
         }
         *held(&self.last) = observed;
@@ -146,7 +160,10 @@ impl<'a> ClusterWork<'a> {
     ) -> Result<Ensure, Trouble> {
         let mut written = held(&self.written).get(key).cloned().unwrap_or_default();
         change(&mut written);
-        let Written { started_with, bootstrapped } = written.clone();
+        let Written {
+            started_with,
+            bootstrapped,
+        } = written.clone();
         let manifest = Manifest::new(self.desired, key, started_with, bootstrapped);
         request.manifest = Some(manifest.to_json());
         let done = ensure(self.hosts, key, request).await?;
@@ -156,7 +173,10 @@ impl<'a> ClusterWork<'a> {
 
     async fn prepare(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
         let desired = self.desired;
-        let root = self.root.get_or_try_init(|| certify::root(self.ca, desired)).await?;
+        let root = self
+            .root
+            .get_or_try_init(|| certify::root(self.ca, desired))
+            .await?;
         let fingerprint = desired.issuer.fingerprint.clone().unwrap_or_default();
         let of_service = |path: &str, shared, data| {
             common::item(item::Item::Directory(Directory {
@@ -190,7 +210,10 @@ impl<'a> ClusterWork<'a> {
             shared_directory(names::TLS),
             shared_directory("/etc/etcd/issuers"),
             public(desired.issuer.root_path(), root.clone()),
-            public(desired.issuer.file_path(), desired.issuer.file(root, &fingerprint)),
+            public(
+                desired.issuer.file_path(),
+                desired.issuer.file(root, &fingerprint),
+            ),
             common::timer_helper(),
         ]);
         request.claims_ports = true;
@@ -200,17 +223,23 @@ impl<'a> ClusterWork<'a> {
     }
 
     async fn install(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
-        let machine = held(&self.last).host(key).map(|host| host.architecture.clone());
+        let machine = held(&self.last)
+            .host(key)
+            .map(|host| host.architecture.clone());
         let machine = machine.unwrap_or_default();
         let mut result = Ensure::NotNeeded;
-        for (program, version) in
-            [(Program::Etcd, &self.desired.version), (Program::Step, &version::STEP)]
-        {
+        for (program, version) in [
+            (Program::Etcd, &self.desired.version),
+            (Program::Step, &version::STEP),
+        ] {
             let architecture = crate::download::Architecture::from_machine(&machine);
             let sha256 = architecture
                 .filter(|_| program == Program::Etcd)
                 .and_then(|architecture| self.wanted.get(&architecture.to_string()))
-                .map(|sha256| Wanted { sha256: sha256.clone(), origin: "release_sha256" });
+                .map(|sha256| Wanted {
+                    sha256: sha256.clone(),
+                    origin: "release_sha256",
+                });
             let wish = programs::Wish {
                 owner: &self.owner(),
                 id: &self.desired.id,
@@ -233,31 +262,51 @@ impl<'a> ClusterWork<'a> {
 
     fn files(&self, key: &NodeKey, phase: Phase) -> Vec<Item> {
         let files = files(self.desired, key, &self.desired.nodes[key], phase);
-        files.into_iter().map(common::file).chain([common::reload()]).collect()
+        files
+            .into_iter()
+            .map(common::file)
+            .chain([common::reload()])
+            .collect()
     }
 
     fn is_bootstrapped(&self) -> bool {
-        held(&self.written).values().any(|written| written.bootstrapped)
+        held(&self.written)
+            .values()
+            .any(|written| written.bootstrapped)
     }
 
     async fn write(&self, key: &NodeKey, owes_restart: bool) -> Result<Ensure, Trouble> {
-        let phase = if self.is_bootstrapped() { Phase::Existing } else { Phase::New };
+        let phase = if self.is_bootstrapped() {
+            Phase::Existing
+        } else {
+            Phase::New
+        };
         let owe = |written: &mut Written| {
             if owes_restart {
                 written.started_with.clear();
             }
         };
-        self.write_down(key, owe, self.request(self.files(key, phase))).await
+        self.write_down(key, owe, self.request(self.files(key, phase)))
+            .await
     }
 
     async fn enable(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
         let unit = names::unit(&self.desired.name, key);
-        let mut result =
-            control(self.hosts, key, &self.owner(), &unit, Verb::Enable, true).await?;
+        let mut result = control(self.hosts, key, &self.owner(), &unit, Verb::Enable, true).await?;
         for role in Role::ALL {
-            let timer = format!("{}.timer", names::renewal(&self.desired.name, role.as_str()));
-            let done =
-                control(self.hosts, key, &self.owner(), &timer, Verb::EnableAndStart, true).await?;
+            let timer = format!(
+                "{}.timer",
+                names::renewal(&self.desired.name, role.as_str())
+            );
+            let done = control(
+                self.hosts,
+                key,
+                &self.owner(),
+                &timer,
+                Verb::EnableAndStart,
+                true,
+            )
+            .await?;
             if done != Ensure::NotNeeded {
                 result = done;
             }
@@ -287,13 +336,18 @@ impl<'a> ClusterWork<'a> {
         let url = self.desired.peer_url(&self.desired.nodes[key]);
         last.bootstrapped()
             && last.members().is_some_and(|members| {
-                members.iter().any(|member| member.is_learner && member.peer_urls.contains(&url))
+                members
+                    .iter()
+                    .any(|member| member.is_learner && member.peer_urls.contains(&url))
             })
     }
 
     async fn healthy(&self, nodes: &[NodeKey]) -> Result<Ensure, Trouble> {
         let looks = join_all(nodes.iter().map(|key| async move {
-            let response = self.hosts.observe(key, look::request(self.desired, key)).await;
+            let response = self
+                .hosts
+                .observe(key, look::request(self.desired, key))
+                .await;
             (key, response)
         }));
         let mut observed = held(&self.last).clone();
@@ -301,7 +355,10 @@ impl<'a> ClusterWork<'a> {
             let facts = crate::facts::from_response(response?, &self.owner());
             observed.hosts.insert(key.clone(), Fact::Known(facts));
         }
-        let sick: Vec<&NodeKey> = nodes.iter().filter(|key| !observed.is_healthy(key)).collect();
+        let sick: Vec<&NodeKey> = nodes
+            .iter()
+            .filter(|key| !observed.is_healthy(key))
+            .collect();
         if sick.is_empty() {
             *held(&self.waiting) = None;
             *held(&self.last) = observed;
@@ -325,21 +382,31 @@ impl<'a> ClusterWork<'a> {
 
     async fn finish(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
         let finished = |written: &mut Written| written.bootstrapped = true;
-        self.write_down(key, finished, self.request(self.files(key, Phase::Existing))).await
+        self.write_down(
+            key,
+            finished,
+            self.request(self.files(key, Phase::Existing)),
+        )
+        .await
     }
 
     async fn restart(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
         let unit = names::unit(&self.desired.name, key);
         control(self.hosts, key, &self.owner(), &unit, Verb::Restart, true).await?;
         let current = |written: &mut Written| written.started_with = self.fingerprint(key);
-        self.write_down(key, current, self.request(Vec::new())).await?;
+        self.write_down(key, current, self.request(Vec::new()))
+            .await?;
         Ok(Ensure::Updated)
     }
 
     /// A node whose member sees a quorum, other than `key`.
     fn healthy_other(&self, key: &NodeKey) -> Result<NodeKey, Trouble> {
         let last = held(&self.last);
-        let other = self.desired.nodes.keys().find(|other| *other != key && last.is_healthy(other));
+        let other = self
+            .desired
+            .nodes
+            .keys()
+            .find(|other| *other != key && last.is_healthy(other));
         other.cloned().ok_or_else(|| Trouble::Refused {
             why: "no healthy member can be asked for a change of the member list".to_owned(),
             hint: "bring a majority of the members back first.".to_owned(),
@@ -348,10 +415,15 @@ impl<'a> ClusterWork<'a> {
 
     async fn move_leader(&self, from: &NodeKey, to: &NodeKey) -> Result<Ensure, Trouble> {
         let member_id = held(&self.last).member(to).map_or(0, |etcd| etcd.member_id);
-        let request = MemberRequest { etcd: Some(look::member(self.desired, from)), member_id };
+        let request = MemberRequest {
+            etcd: Some(look::member(self.desired, from)),
+            member_id,
+        };
         let response = self
             .hosts
-            .call(from, "MoveLeader", |mut client| async move { client.move_leader(request).await })
+            .call(from, "MoveLeader", |mut client| async move {
+                client.move_leader(request).await
+            })
             .await?;
         Ok(ensured(response.outcome()))
     }
@@ -370,13 +442,20 @@ impl<'a> ClusterWork<'a> {
                 client.set_data_aside(request).await
             })
             .await?;
-        tracing::info!(host = self.hosts.target(key).host, path = response.moved_to, "data set aside");
+        tracing::info!(
+            host = self.hosts.target(key).host,
+            path = response.moved_to,
+            "data set aside"
+        );
         Ok(Ensure::Updated)
     }
 
     async fn remove_member(&self, key: &NodeKey, member_id: u64) -> Result<Ensure, Trouble> {
         let via = self.healthy_other(key)?;
-        let request = MemberRequest { etcd: Some(look::member(self.desired, &via)), member_id };
+        let request = MemberRequest {
+            etcd: Some(look::member(self.desired, &via)),
+            member_id,
+        };
         let response = self
             .hosts
             .call(&via, "RemoveMember", |mut client| async move {
@@ -393,14 +472,19 @@ impl<'a> ClusterWork<'a> {
             peer_urls: vec![self.desired.peer_url(&self.desired.nodes[key])],
         };
         self.hosts
-            .call(&via, "AddLearner", |mut client| async move { client.add_learner(request).await })
+            .call(&via, "AddLearner", |mut client| async move {
+                client.add_learner(request).await
+            })
             .await?;
         Ok(Ensure::Added)
     }
 
     async fn promote(&self, key: &NodeKey, member_id: u64) -> Result<Ensure, Trouble> {
         let via = self.healthy_other(key)?;
-        let request = MemberRequest { etcd: Some(look::member(self.desired, &via)), member_id };
+        let request = MemberRequest {
+            etcd: Some(look::member(self.desired, &via)),
+            member_id,
+        };
         self.hosts
             .call(&via, "PromoteLearner", |mut client| async move {
                 client.promote_learner(request).await
@@ -413,7 +497,10 @@ impl<'a> ClusterWork<'a> {
     }
 
     async fn claim(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
-        let request = ClearJournalRequest { owner: self.owner(), id: self.desired.id.clone() };
+        let request = ClearJournalRequest {
+            owner: self.owner(),
+            id: self.desired.id.clone(),
+        };
         let response = self
             .hosts
             .call(key, "ClearJournal", |mut client| async move {
@@ -475,7 +562,8 @@ impl Work for ClusterWork<'_> {
         }
         let mut plan = cluster::plan(self.desired, &observed);
         if self.announced.is_none() {
-            plan.steps.retain(|step| !matches!(step, Step::ClaimCreation { .. }));
+            plan.steps
+                .retain(|step| !matches!(step, Step::ClaimCreation { .. }));
         }
         let wave = plan.wave();
         if let Some(violation) = check(self.desired, &observed, &plan).into_iter().next() {
@@ -489,7 +577,11 @@ impl Work for ClusterWork<'_> {
             return Err(trouble);
         }
         self.take(observed);
-        Ok(Next { wave, left: plan.steps, blocked: plan.blocked })
+        Ok(Next {
+            wave,
+            left: plan.steps,
+            blocked: plan.blocked,
+        })
     }
 
     async fn apply(&self, step: &Step) -> Result<Ensure, Trouble> {
@@ -523,7 +615,8 @@ impl Work for ClusterWork<'_> {
     }
 
     fn lane(&self, step: &Step) -> String {
-        step.node().map_or_else(|| "all".to_owned(), ToString::to_string)
+        step.node()
+            .map_or_else(|| "all".to_owned(), ToString::to_string)
     }
 
     fn retry(&self, error: &Trouble) -> Retry {

@@ -19,8 +19,7 @@ use crate::{
     hosts::Hosts,
     import,
     life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
-    nodes,
-    report, session, timeouts,
+    nodes, report, session, timeouts,
 };
 use std::sync::Arc;
 
@@ -36,21 +35,35 @@ fn case(context: &Arc<Context>, values: &Value) -> Result<Case, Diagnostics> {
     let read = wish::read(values, &mut diagnostics);
     let desired = read.desired.ok_or_else(|| errors(&diagnostics))?;
     let hosts = Hosts::new(context, &read.nodes.wishes)?;
-    Ok(Case { hosts, desired, nodes: read.nodes })
+    Ok(Case {
+        hosts,
+        desired,
+        nodes: read.nodes,
+    })
 }
 
 pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
-    let Ok(context) = ready(setup) else { return not_read(setup, current) };
-    let Case { hosts, desired, nodes } = match case(&context, &current.state) {
+    let Ok(context) = ready(setup) else {
+        return not_read(setup, current);
+    };
+    let Case {
+        hosts,
+        desired,
+        nodes,
+    } = match case(&context, &current.state) {
         Ok(case) => case,
         Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
     };
     let owner = planner_ca::owner(&desired.name);
     let limit = timeouts::limit(&current.state, "read");
-    let (mut facts, _) = hosts.observe_all(&owner, limit, |_| look::request(&desired)).await;
+    let (mut facts, _) = hosts
+        .observe_all(&owner, limit, |_| look::request(&desired))
+        .await;
     session::claim(&hosts, &mut facts, &owner, &desired.id).await;
     let mut diagnostics = warn_unseen(&hosts, &facts, &format!("CA {}", desired.name));
-    let is_gone = facts.values().all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    let is_gone = facts
+        .values()
+        .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
     if is_gone {
         return Outcome {
             state: Value::Null,
@@ -102,16 +115,30 @@ fn replaced(desired: &Desired, state: &Value, observed: &Observed) -> Option<Dia
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     let mut diagnostics = Diagnostics::new();
     let mut planned = change.planned;
-    planned.set("nodes", nodes::settle(change.prior.get("nodes"), change.config.get("nodes")));
+    planned.set(
+        "nodes",
+        nodes::settle(change.prior.get("nodes"), change.config.get("nodes")),
+    );
     let read = wish::read(&planned, &mut diagnostics);
     let mut diagnostics = errors(&diagnostics);
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
     } else {
-        plan_update(&change.prior, &change.private, &mut planned, &read, &mut diagnostics);
+        plan_update(
+            &change.prior,
+            &change.private,
+            &mut planned,
+            &read,
+            &mut diagnostics,
+        );
     }
     let identity = import::identity_of(&planned);
-    Plan { planned, private: change.private, identity, diagnostics }
+    Plan {
+        planned,
+        private: change.private,
+        identity,
+        diagnostics,
+    }
 }
 
 async fn plan_creation(
@@ -125,7 +152,10 @@ async fn plan_creation(
     planned.set("drift", Value::List(Vec::new()));
     let Some(desired) = &read.desired else { return };
     state::set_wished(planned, desired, &read.nodes, None);
-    planned.set("change_plan", Value::strings(planner_ca::announce_creation(desired)));
+    planned.set(
+        "change_plan",
+        Value::strings(planner_ca::announce_creation(desired)),
+    );
     let Ok(context) = ready(setup) else { return };
     let hosts = match Hosts::new(&context, &read.nodes.wishes) {
         Ok(hosts) => hosts,
@@ -135,7 +165,12 @@ async fn plan_creation(
     let facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
     let id = session::unfinished(&facts);
     let mut problems = Problems::default();
-    planner_ca::admit(desired, &Observed { hosts: facts }, id.as_deref(), &mut problems);
+    planner_ca::admit(
+        desired,
+        &Observed { hosts: facts },
+        id.as_deref(),
+        &mut problems,
+    );
     diagnostics.extend(report::problems(problems));
 }
 
@@ -155,7 +190,12 @@ fn plan_update(
         planner_ca::refuse(&before, desired, &mut problems);
     }
     diagnostics.extend(report::problems(problems));
-    state::set_wished(planned, desired, &read.nodes, text(prior, "root_fingerprint"));
+    state::set_wished(
+        planned,
+        desired,
+        &read.nodes,
+        text(prior, "root_fingerprint"),
+    );
     planned.set("drift", Value::List(Vec::new()));
     let observed = match Observed::load(private) {
         Ok(observed) => observed.unwrap_or_default(),
@@ -166,13 +206,19 @@ fn plan_update(
     let (steps, blocked) = planner_ca::plan(desired, &observed);
     let has_drift = !common::texts(prior, "drift").is_empty();
     if !steps.is_empty() || has_drift {
-        planned.set("change_plan", Value::strings(steps.iter().map(ToString::to_string)));
+        planned.set(
+            "change_plan",
+            Value::strings(steps.iter().map(ToString::to_string)),
+        );
         common::unknown(planned, &["status"]);
     }
     if has_drift && steps.is_empty() {
         for reason in blocked {
             diagnostics.warning(
-                format!("CA {}: something is wrong and cannot be mended now", desired.name),
+                format!(
+                    "CA {}: something is wrong and cannot be mended now",
+                    desired.name
+                ),
                 report::sentence(&reason),
             );
         }
@@ -188,7 +234,11 @@ pub(super) async fn create(setup: &Setup, change: Change) -> Outcome {
 
 async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
     let context = ready(setup)?;
-    let Case { hosts, mut desired, nodes } = case(&context, &change.planned)?;
+    let Case {
+        hosts,
+        mut desired,
+        nodes,
+    } = case(&context, &change.planned)?;
     let owner = planner_ca::owner(&desired.name);
     let what = format!("Creation of CA {}", desired.name);
     let failed = |trouble: &report::Trouble| -> Diagnostics {
@@ -203,8 +253,9 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     if problems.has_errors() {
         return Err(report::problems(problems));
     }
-    let locked =
-        session::lock(&hosts, &owner, &observed.hosts).await.map_err(|trouble| failed(&trouble))?;
+    let locked = session::lock(&hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| failed(&trouble))?;
     // Nothing has certificates from a CA that is in no state, so nothing in it is of value.
     let id = session::settle_id(&hosts, &observed.hosts, &owner, &desired.wish(), |host| {
         host.ca.as_ref().is_some_and(|ca| !ca.consumers.is_empty())
@@ -250,10 +301,18 @@ pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
 
 async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
     if change.planned.is_wholly_known() {
-        return Ok(made(change.planned.clone(), change.private.clone(), Diagnostics::new()));
+        return Ok(made(
+            change.planned.clone(),
+            change.private.clone(),
+            Diagnostics::new(),
+        ));
     }
     let context = ready(setup)?;
-    let Case { hosts, desired, nodes } = case(&context, &change.planned)?;
+    let Case {
+        hosts,
+        desired,
+        nodes,
+    } = case(&context, &change.planned)?;
     let owner = planner_ca::owner(&desired.name);
     let what = format!("Change of CA {}", desired.name);
     let limit = timeouts::limit(&change.planned, "read");
@@ -303,7 +362,9 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
     let Case { hosts, desired, .. } = case(&context, state)?;
     let owner = planner_ca::owner(&desired.name);
     let limit = timeouts::limit(state, "read");
-    let (facts, _) = hosts.observe_all(&owner, limit, |_| look::request(&desired)).await;
+    let (facts, _) = hosts
+        .observe_all(&owner, limit, |_| look::request(&desired))
+        .await;
     let consumers: Vec<String> = facts
         .values()
         .filter_map(|fact| fact.known()?.ca.as_ref())
@@ -322,7 +383,11 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
         .into());
     }
     let removed = common::remove(&hosts, state, &owner, timeouts::limit(state, "delete")).await;
-    if removed.has_errors() { Err(removed) } else { Ok(removed) }
+    if removed.has_errors() {
+        Err(removed)
+    } else {
+        Ok(removed)
+    }
 }
 
 pub(super) async fn import(setup: &Setup, wanted: Import) -> Outcome {

@@ -19,7 +19,10 @@ pub(super) fn request(desired: &Desired) -> ObserveRequest {
             file(planner_ca::unit_file(desired).path, true),
         ],
         units: vec![planner_ca::unit(desired.instance.as_ref())],
-        cas: vec![CaQuery { directory, port: desired.port.into() }],
+        cas: vec![CaQuery {
+            directory,
+            port: desired.port.into(),
+        }],
         ports: vec![desired.port.into()],
         owners: vec![planner_ca::owner(&desired.name)],
         ..ObserveRequest::default()

@@ -32,26 +32,51 @@ pub(super) fn attributes() -> Vec<Attribute> {
         ),
         Attribute::required("nodes", Type::Dynamic, nodes::DESCRIPTION),
         Attribute::required("active_node", Type::String, "Key of the node that signs."),
-        Attribute::optional("port", Type::Number, "Port of the CA. Cannot change. Default: `9000`."),
+        Attribute::optional(
+            "port",
+            Type::Number,
+            "Port of the CA. Cannot change. Default: `9000`.",
+        ),
         text(
             "instance",
             "Name of a second CA on the same host; it has a unit and a directory of its own. Cannot \
              change.",
         ),
-        text("provisioner", "Name of the provisioner. Cannot change. Default: `etcd-provisioner`."),
-        text("min_lifetime", "Shortest lifetime of certificates. Default: `1h`."),
+        text(
+            "provisioner",
+            "Name of the provisioner. Cannot change. Default: `etcd-provisioner`.",
+        ),
+        text(
+            "min_lifetime",
+            "Shortest lifetime of certificates. Default: `1h`.",
+        ),
         text(
             "default_lifetime",
             "Lifetime of certificates for which none is asked. Default: `17520h` (two years).",
         ),
-        text("max_lifetime", "Longest lifetime of certificates. Default: `26280h` (three years)."),
+        text(
+            "max_lifetime",
+            "Longest lifetime of certificates. Default: `26280h` (three years).",
+        ),
     ];
     attributes.extend(common::deletion_attributes("CA"));
     attributes.extend([
         computed("issuer", issuer::ty(), issuer::DESCRIPTION),
-        computed("root_certificate", Type::String, "The root certificate, in PEM."),
-        computed("root_fingerprint", Type::String, "SHA-256 of the root certificate, in hexadecimal."),
-        computed("urls", Type::list(Type::String), "URLs of all nodes, in the order of their keys."),
+        computed(
+            "root_certificate",
+            Type::String,
+            "The root certificate, in PEM.",
+        ),
+        computed(
+            "root_fingerprint",
+            Type::String,
+            "SHA-256 of the root certificate, in hexadecimal.",
+        ),
+        computed(
+            "urls",
+            Type::list(Type::String),
+            "URLs of all nodes, in the order of their keys.",
+        ),
     ]);
     attributes.extend(common::account_attributes());
     attributes

@@ -10,7 +10,11 @@ use crate::{issuer, nodes::Nodes};
 
 /// The CA on the active node, if it was seen.
 pub(super) fn ca<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a CaFact> {
-    observed.host(&desired.active)?.ca.as_ref().filter(|ca| ca.present)
+    observed
+        .host(&desired.active)?
+        .ca
+        .as_ref()
+        .filter(|ca| ca.present)
 }
 
 /// Sets what follows from the configuration alone; the fingerprint is unknown if it is not there.
@@ -21,8 +25,14 @@ pub(super) fn set_wished(
     fingerprint: Option<String>,
 ) {
     let handle = desired.issuer(fingerprint);
-    state.set("urls", Value::strings(handle.urls.iter().map(String::as_str)));
-    state.set("issuer", issuer::value(&handle, &desired.provisioner, &nodes.wishes));
+    state.set(
+        "urls",
+        Value::strings(handle.urls.iter().map(String::as_str)),
+    );
+    state.set(
+        "issuer",
+        issuer::value(&handle, &desired.provisioner, &nodes.wishes),
+    );
 }
 
 /// Sets what was seen. What was not seen stays as it was.

@@ -36,10 +36,12 @@ const DECISIVE: [&str; 8] = [
 /// Reads a configuration, plan or state.
 pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     let nodes = nodes::read(values.get("nodes"), diagnostics);
-    let is_unknown =
-        nodes.is_unknown || DECISIVE.iter().any(|name| values.get(name).is_unknown());
+    let is_unknown = nodes.is_unknown || DECISIVE.iter().any(|name| values.get(name).is_unknown());
     if is_unknown || diagnostics.has_errors() {
-        return Read { nodes, desired: None };
+        return Read {
+            nodes,
+            desired: None,
+        };
     }
     let wish = Wish {
         name: text(values, "name").unwrap_or_default(),

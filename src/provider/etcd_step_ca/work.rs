@@ -86,12 +86,15 @@ impl CaWork<'_> {
     async fn install(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
         let machine = {
             let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.host(key).map(|host| host.architecture.clone()).unwrap_or_default()
+            last.host(key)
+                .map(|host| host.architecture.clone())
+                .unwrap_or_default()
         };
         let mut result = Ensure::NotNeeded;
-        for (program, version) in
-            [(Program::StepCa, &version::STEP_CA), (Program::Step, &version::STEP)]
-        {
+        for (program, version) in [
+            (Program::StepCa, &version::STEP_CA),
+            (Program::Step, &version::STEP),
+        ] {
             let wish = programs::Wish {
                 owner: &self.owner(),
                 id: &self.desired.id,
@@ -128,14 +131,19 @@ impl CaWork<'_> {
         };
         let response = self
             .hosts
-            .call(key, "InitialiseCa", |mut client| async move { client.initialise_ca(request).await })
+            .call(key, "InitialiseCa", |mut client| async move {
+                client.initialise_ca(request).await
+            })
             .await?;
         Ok(ensured(response.outcome()))
     }
 
     async fn write(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
         let mut request = self.request(None);
-        request.items = vec![common::file(planner_ca::unit_file(self.desired)), common::reload()];
+        request.items = vec![
+            common::file(planner_ca::unit_file(self.desired)),
+            common::reload(),
+        ];
         ensure(self.hosts, key, request).await
     }
 
@@ -158,7 +166,10 @@ impl CaWork<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert_with(Instant::now);
         if since.elapsed() < STARTING {
-            return Err(Trouble::NotYet(format!("step-ca does not answer yet: {}", fact.error)));
+            return Err(Trouble::NotYet(format!(
+                "step-ca does not answer yet: {}",
+                fact.error
+            )));
         }
         Err(Trouble::Refused {
             why: format!(
@@ -172,11 +183,15 @@ impl CaWork<'_> {
     }
 
     async fn claim(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
-        let request =
-            ClearJournalRequest { owner: self.owner(), id: self.desired.id.clone() };
+        let request = ClearJournalRequest {
+            owner: self.owner(),
+            id: self.desired.id.clone(),
+        };
         let response = self
             .hosts
-            .call(key, "ClearJournal", |mut client| async move { client.clear_journal(request).await })
+            .call(key, "ClearJournal", |mut client| async move {
+                client.clear_journal(request).await
+            })
             .await?;
         Ok(ensured(response.outcome()))
     }
@@ -204,7 +219,11 @@ impl Work for CaWork<'_> {
         let (mut steps, blocked) = planner_ca::plan(self.desired, &observed);
         steps.retain(|step| self.claims || !matches!(step, Step::ClaimCreation { .. }));
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = observed;
-        Ok(Next { wave: steps.clone(), left: steps, blocked })
+        Ok(Next {
+            wave: steps.clone(),
+            left: steps,
+            blocked,
+        })
     }
 
     async fn apply(&self, step: &Step) -> Result<Ensure, Trouble> {
@@ -214,7 +233,15 @@ impl Work for CaWork<'_> {
             Step::Initialise { node } => self.initialise(node).await,
             Step::WriteFiles { node } => self.write(node).await,
             Step::EnableUnit { node } => {
-                control(self.hosts, node, &self.owner(), &self.unit(), Verb::Enable, true).await
+                control(
+                    self.hosts,
+                    node,
+                    &self.owner(),
+                    &self.unit(),
+                    Verb::Enable,
+                    true,
+                )
+                .await
             }
             Step::StartUnit { node } => self.start(node, Verb::Start).await,
             Step::RestartUnit { node } => self.start(node, Verb::Restart).await,
