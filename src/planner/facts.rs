@@ -119,7 +119,10 @@ pub struct UnitFact {
 impl UnitFact {
     /// Whether it runs or is on its way up.
     pub fn is_up(&self) -> bool {
-        matches!(self.active_state.as_str(), "active" | "activating" | "reloading")
+        matches!(
+            self.active_state.as_str(),
+            "active" | "activating" | "reloading"
+        )
     }
 
     /// Whether it will be started at boot.

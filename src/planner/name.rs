@@ -35,7 +35,8 @@ impl Name {
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let bytes = text.as_bytes();
         let inner = bytes.iter().all(|byte| plain(*byte) || *byte == b'-');
-        let ends = bytes.first().copied().is_some_and(plain) && bytes.last().copied().is_some_and(plain);
+        let ends =
+            bytes.first().copied().is_some_and(plain) && bytes.last().copied().is_some_and(plain);
         if inner && ends && bytes.len() <= 40 {
             Ok(Self(text.to_owned()))
         } else {

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::{
-    address,
-    name::NodeKey,
-    problem::Problems,
-};
+use crate::{address, name::NodeKey, problem::Problems};
 
 /// A node as the user wrote it, with the types checked already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +57,9 @@ pub fn settle(
                 continue;
             }
         };
-        let Some(address) = address_of(key, wish, problems) else { continue };
+        let Some(address) = address_of(key, wish, problems) else {
+            continue;
+        };
         if let Some(other) = hosts.insert(address.to_string(), key) {
             problems.error(
                 &["nodes", key, "host"],
@@ -72,7 +70,10 @@ pub fn settle(
                 ),
             );
         }
-        let advertise = wish.advertise.clone().unwrap_or_else(|| address.to_string());
+        let advertise = wish
+            .advertise
+            .clone()
+            .unwrap_or_else(|| address.to_string());
         let node = Node {
             host: wish.host.clone(),
             address,

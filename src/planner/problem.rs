@@ -22,12 +22,7 @@ pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
     /// Adds an error.
-    pub fn error(
-        &mut self,
-        place: &[&str],
-        summary: impl Into<String>,
-        detail: impl Into<String>,
-    ) {
+    pub fn error(&mut self, place: &[&str], summary: impl Into<String>, detail: impl Into<String>) {
         self.push(true, place, summary.into(), detail.into());
     }
 
@@ -48,6 +43,11 @@ impl Problems {
 
     fn push(&mut self, is_error: bool, place: &[&str], summary: String, detail: String) {
         let place = place.iter().map(|part| (*part).to_owned()).collect();
-        self.0.push(Problem { is_error, place, summary, detail });
+        self.0.push(Problem {
+            is_error,
+            place,
+            summary,
+            detail,
+        });
     }
 }

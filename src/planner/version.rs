@@ -58,7 +58,9 @@ pub fn default_version() -> Version {
 
 /// The line of a version; `None` if no configuration can be rendered for it.
 pub fn line(version: &Version) -> Option<&'static Line> {
-    (version.major == 3).then(|| LINES.iter().find(|line| line.minor == version.minor)).flatten()
+    (version.major == 3)
+        .then(|| LINES.iter().find(|line| line.minor == version.minor))
+        .flatten()
 }
 
 /// The lines in words: `3.5, 3.6 and 3.7`.

@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{desired::Desired, names, observed::Observed};
-use crate::{facts::{Fact, HostFacts}, name::NodeKey, node::Node, problem::Problems};
+use crate::{
+    facts::{Fact, HostFacts},
+    name::NodeKey,
+    node::Node,
+    problem::Problems,
+};
 
 /// Oldest systemd whose units are rendered.
 pub(crate) const OLDEST_SYSTEMD: u32 = 239;
@@ -34,7 +39,10 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             problems.error(
                 &place,
                 "Two nodes on one machine",
-                format!("Nodes \"{other}\" and \"{key}\" reach the same machine (machine id {}).", host.machine_id),
+                format!(
+                    "Nodes \"{other}\" and \"{key}\" reach the same machine (machine id {}).",
+                    host.machine_id
+                ),
             );
         }
         check_host(&node.host, host, &place, problems);
@@ -55,20 +63,30 @@ pub(crate) fn check_host(name: &str, host: &HostFacts, place: &[&str], problems:
         problems.error(
             place,
             format!("systemd on {name} is too old"),
-            format!("It is {}; {OLDEST_SYSTEMD} or newer is needed.", host.systemd_version),
+            format!(
+                "It is {}; {OLDEST_SYSTEMD} or newer is needed.",
+                host.systemd_version
+            ),
         );
     }
     if !matches!(host.architecture.as_str(), "x86_64" | "aarch64") {
         problems.error(
             place,
             format!("No programs for host {name}"),
-            format!("It is a {}; there are programs for x86_64 and aarch64.", host.architecture),
+            format!(
+                "It is a {}; there are programs for x86_64 and aarch64.",
+                host.architecture
+            ),
         );
     }
 }
 
 fn check_address(node: &Node, host: &HostFacts, key: &NodeKey, problems: &mut Problems) {
-    let own = |address: &String| address.parse::<IpAddr>().is_ok_and(|own| own == node.address);
+    let own = |address: &String| {
+        address
+            .parse::<IpAddr>()
+            .is_ok_and(|own| own == node.address)
+    };
     if !host.addresses.is_empty() && !host.addresses.iter().any(own) {
         problems.error(
             &["nodes", key.as_str(), "address"],
@@ -90,7 +108,10 @@ fn check_ports(
     problems: &mut Problems,
 ) {
     let owner = names::owner(&desired.name);
-    let ours = host.owner.as_ref().is_some_and(|owner| Some(owner.id.as_str()) == id);
+    let ours = host
+        .owner
+        .as_ref()
+        .is_some_and(|owner| Some(owner.id.as_str()) == id);
     for (attribute, port) in [
         ("client_port", Some(desired.client_port)),
         ("peer_port", Some(desired.peer_port)),
@@ -102,18 +123,29 @@ fn check_ports(
         if !fact.claimed_by.is_empty() && fact.claimed_by != owner {
             problems.error(
                 &[attribute],
-                format!("Port {port} on {} belongs to {}", node.host, fact.claimed_by),
+                format!(
+                    "Port {port} on {} belongs to {}",
+                    node.host, fact.claimed_by
+                ),
                 format!("Give this cluster another {attribute}. Nothing was changed."),
             );
         } else if fact.listening && !ours {
-            let who = if fact.process.is_empty() { "Another process" } else { &fact.process };
+            let who = if fact.process.is_empty() {
+                "Another process"
+            } else {
+                &fact.process
+            };
             problems.error(
                 &[attribute],
                 format!("Port {port} on {} is taken", node.host),
                 format!(
                     "{who} listens there{}. Give this cluster another {attribute}, or stop it. \
                      Nothing was changed.",
-                    if fact.unit.is_empty() { String::new() } else { format!(" (unit {})", fact.unit) }
+                    if fact.unit.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" (unit {})", fact.unit)
+                    }
                 ),
             );
         }
@@ -128,7 +160,11 @@ fn check_foreign(
     id: Option<&str>,
     problems: &mut Problems,
 ) {
-    let hosts: Vec<&str> = desired.nodes.values().map(|node| node.host.as_str()).collect();
+    let hosts: Vec<&str> = desired
+        .nodes
+        .values()
+        .map(|node| node.host.as_str())
+        .collect();
     let import = format!("tofu import ADDRESS {}@{}", desired.name, hosts.join(","));
     if let Some(owner) = &host.owner {
         if Some(owner.id.as_str()) != id {
@@ -143,9 +179,15 @@ fn check_foreign(
         }
         return;
     }
-    let paths = [names::data(&desired.name, key), names::configuration(&desired.name, key)];
+    let paths = [
+        names::data(&desired.name, key),
+        names::configuration(&desired.name, key),
+    ];
     for path in paths {
-        let there = host.files.get(&path).is_some_and(|file| file.owner.is_empty());
+        let there = host
+            .files
+            .get(&path)
+            .is_some_and(|file| file.owner.is_empty());
         if there {
             problems.error(
                 &["name"],

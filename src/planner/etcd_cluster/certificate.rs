@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{desired::{Desired, split_sans}, names};
+use super::{
+    desired::{Desired, split_sans},
+    names,
+};
 use crate::{name::NodeKey, node::Node};
 
 /// What a certificate of a member is for.
@@ -82,5 +85,9 @@ pub fn subject(desired: &Desired, key: &NodeKey, node: &Node, role: Role) -> Sub
         Role::Client => {}
     }
     let (dns_names, ip_addresses) = split_sans(sans);
-    Subject { common_name, dns_names, ip_addresses }
+    Subject {
+        common_name,
+        dns_names,
+        ip_addresses,
+    }
 }

@@ -35,14 +35,21 @@ pub fn refuse(prior: &Desired, wanted: &Desired, problems: &mut Problems) {
             format!(
                 "The cluster has the nodes {}; this change would remove [{}] and add [{}]. This \
                  release does not change membership. Nothing was changed.",
-                prior.nodes.keys().map(crate::name::NodeKey::as_str).collect::<Vec<_>>().join(", "),
+                prior
+                    .nodes
+                    .keys()
+                    .map(crate::name::NodeKey::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 gone.join(", "),
                 new.join(", ")
             ),
         );
     }
     for (key, node) in &prior.nodes {
-        let Some(other) = wanted.nodes.get(key) else { continue };
+        let Some(other) = wanted.nodes.get(key) else {
+            continue;
+        };
         if (node.address, &node.advertise) != (other.address, &other.advertise) {
             problems.error(
                 &["nodes", key.as_str()],

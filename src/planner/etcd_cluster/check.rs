@@ -12,7 +12,9 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
     let wave = plan.wave();
     let disruptive = wave.iter().filter(|step| step.disrupts()).count();
     if disruptive > 0 && wave.len() > 1 {
-        violations.push(Violation("a disruptive step is not alone in its wave".to_owned()));
+        violations.push(Violation(
+            "a disruptive step is not alone in its wave".to_owned(),
+        ));
     }
     for step in &wave {
         if let Step::RestartMember { node, .. } | Step::RemoveMember { node, .. } = step
@@ -26,7 +28,9 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
             violations.push(Violation(format!("{step}: its member is healthy")));
         }
         if !observed.bootstrapped() && step.disrupts() {
-            violations.push(Violation(format!("{step}: the cluster has had no quorum yet")));
+            violations.push(Violation(format!(
+                "{step}: the cluster has had no quorum yet"
+            )));
         }
     }
     violations

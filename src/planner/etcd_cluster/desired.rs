@@ -119,10 +119,13 @@ impl Desired {
         count(wish.nodes.len(), problems);
         let client_port = port("client_port", wish.client_port, 2379, problems);
         let peer_port = port("peer_port", wish.peer_port, 2380, problems);
-        let metrics_port =
-            wish.metrics_port.and_then(|number| port("metrics_port", Some(number), 0, problems));
+        let metrics_port = wish
+            .metrics_port
+            .and_then(|number| port("metrics_port", Some(number), 0, problems));
         different_ports(client_port, peer_port, metrics_port, problems);
-        let tuning = version.as_ref().and_then(|version| read_tuning(wish, version, problems));
+        let tuning = version
+            .as_ref()
+            .and_then(|version| read_tuning(wish, version, problems));
         let lifetime = read_lifetime(wish.certificate_lifetime.as_deref(), problems);
         if problems.has_errors() {
             return None;
@@ -160,15 +163,26 @@ impl Desired {
 
     /// How the helper on the host reaches its member.
     pub fn local_endpoint(&self, node: &Node) -> String {
-        address::https(&address::loopback(node.address).to_string(), self.client_port)
+        address::https(
+            &address::loopback(node.address).to_string(),
+            self.client_port,
+        )
     }
 
     /// SHA-256 of what makes a creation the same one: name, nodes with addresses, ports.
     pub fn wish(&self) -> String {
-        let mut text = format!("{} {} {}", self.name, self.client_port, self.peer_port);
-        for (key, node) in &self.nodes {
-            text.push_str(&format!(" {key}={}/{}/{}", node.host, node.address, node.advertise));
-        }
+        let nodes: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|(key, node)| format!("{key}={}/{}/{}", node.host, node.address, node.advertise))
+            .collect();
+        let text = format!(
+            "{} {} {} {}",
+            self.name,
+            self.client_port,
+            self.peer_port,
+            nodes.join(" ")
+        );
         sha256(text.as_bytes())
     }
 
@@ -181,20 +195,29 @@ impl Desired {
 
     /// Ports that the cluster takes on each host.
     pub fn ports(&self) -> Vec<u16> {
-        [Some(self.client_port), Some(self.peer_port), self.metrics_port]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            Some(self.client_port),
+            Some(self.peer_port),
+            self.metrics_port,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
 fn read_version(text: Option<&str>, problems: &mut Problems) -> Option<Version> {
-    let Some(text) = text else { return Some(version::default_version()) };
+    let Some(text) = text else {
+        return Some(version::default_version());
+    };
     let Ok(parsed) = Version::parse(text.strip_prefix('v').unwrap_or(text)) else {
         problems.error(
             &["version"],
             "Invalid version",
-            format!("\"{text}\" is not a version such as \"{}\".", version::default_version()),
+            format!(
+                "\"{text}\" is not a version such as \"{}\".",
+                version::default_version()
+            ),
         );
         return None;
     };
@@ -252,7 +275,9 @@ fn count(nodes: usize, problems: &mut Problems) {
         problems.error(
             &["nodes"],
             "Too many members",
-            format!("{nodes} members would wait for each other on every write. Nine are the limit."),
+            format!(
+                "{nodes} members would wait for each other on every write. Nine are the limit."
+            ),
         );
     } else if nodes > 7 {
         problems.warning(
@@ -269,10 +294,16 @@ fn port(
     default: u16,
     problems: &mut Problems,
 ) -> Option<u16> {
-    let Some(number) = number else { return Some(default) };
+    let Some(number) = number else {
+        return Some(default);
+    };
     let port = u16::try_from(number).ok().filter(|port| *port > 0);
     if port.is_none() {
-        problems.error(&[attribute], "Invalid port", format!("{number} is not a port (1 to 65535)."));
+        problems.error(
+            &[attribute],
+            "Invalid port",
+            format!("{number} is not a port (1 to 65535)."),
+        );
     }
     port
 }
@@ -283,9 +314,15 @@ fn different_ports(
     metrics: Option<u16>,
     problems: &mut Problems,
 ) {
-    let named = [("client_port", client), ("peer_port", peer), ("metrics_port", metrics)];
+    let named = [
+        ("client_port", client),
+        ("peer_port", peer),
+        ("metrics_port", metrics),
+    ];
     for (index, (name, port)) in named.iter().enumerate() {
-        let twin = named[..index].iter().find(|(_, other)| port.is_some() && other == port);
+        let twin = named[..index]
+            .iter()
+            .find(|(_, other)| port.is_some() && other == port);
         if let (Some((other, _)), Some(port)) = (twin, port) {
             problems.error(
                 &[name],
@@ -297,8 +334,22 @@ fn different_ports(
 }
 
 fn read_tuning(wish: &Wish, version: &Version, problems: &mut Problems) -> Option<Tuning> {
-    let heartbeat = range("heartbeat_interval_ms", wish.heartbeat_interval_ms, 250, 1, 10_000, problems);
-    let election = range("election_timeout_ms", wish.election_timeout_ms, 5000, 1, 50_000, problems);
+    let heartbeat = range(
+        "heartbeat_interval_ms",
+        wish.heartbeat_interval_ms,
+        250,
+        1,
+        10_000,
+        problems,
+    );
+    let election = range(
+        "election_timeout_ms",
+        wish.election_timeout_ms,
+        5000,
+        1,
+        50_000,
+        problems,
+    );
     if let (Some(heartbeat), Some(election)) = (heartbeat, election)
         && election < 5 * heartbeat
     {
@@ -312,8 +363,22 @@ fn read_tuning(wish: &Wish, version: &Version, problems: &mut Problems) -> Optio
             ),
         );
     }
-    let snapshots = range("snapshot_count", wish.snapshot_count, 10_000, 1, i64::MAX, problems);
-    let quota = range("quota_backend_bytes", wish.quota_backend_bytes, 2 << 30, 1 << 20, i64::MAX, problems);
+    let snapshots = range(
+        "snapshot_count",
+        wish.snapshot_count,
+        10_000,
+        1,
+        i64::MAX,
+        problems,
+    );
+    let quota = range(
+        "quota_backend_bytes",
+        wish.quota_backend_bytes,
+        2 << 30,
+        1 << 20,
+        i64::MAX,
+        problems,
+    );
     if quota.is_some_and(|quota| quota > 8 << 30) {
         problems.warning(
             &["quota_backend_bytes"],
@@ -366,8 +431,16 @@ fn range(
     if (least..=most).contains(&number) {
         return Some(number);
     }
-    let limit = if number < least { format!("at least {least}") } else { format!("at most {most}") };
-    problems.error(&[attribute], "Value out of range", format!("{number} is not allowed: {limit}."));
+    let limit = if number < least {
+        format!("at least {least}")
+    } else {
+        format!("at most {most}")
+    };
+    problems.error(
+        &[attribute],
+        "Value out of range",
+        format!("{number} is not allowed: {limit}."),
+    );
     None
 }
 
@@ -377,17 +450,15 @@ const LIFETIMES: (u64, u64) = (3_600, 26_280 * 3_600);
 fn read_lifetime(text: Option<&str>, problems: &mut Problems) -> Option<u32> {
     let text = text.unwrap_or("17520h");
     let seconds = duration::milliseconds(text).map(|milliseconds| milliseconds / 1000);
-    match seconds.filter(|seconds| (LIFETIMES.0..=LIFETIMES.1).contains(seconds)) {
-        Some(seconds) => u32::try_from(seconds).ok(),
-        None => {
-            problems.error(
-                &["certificate_lifetime"],
-                "Invalid lifetime",
-                format!("\"{text}\" is not a duration from \"1h\" to \"26280h\"."),
-            );
-            None
-        }
+    let allowed = seconds.filter(|seconds| (LIFETIMES.0..=LIFETIMES.1).contains(seconds));
+    if allowed.is_none() {
+        problems.error(
+            &["certificate_lifetime"],
+            "Invalid lifetime",
+            format!("\"{text}\" is not a duration from \"1h\" to \"26280h\"."),
+        );
     }
+    u32::try_from(allowed?).ok()
 }
 
 /// Addresses that a certificate holds beside names.

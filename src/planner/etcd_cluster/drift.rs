@@ -10,7 +10,9 @@ pub fn drift(desired: &Desired, observed: &Observed) -> Vec<String> {
     }
     let mut sentences = Vec::new();
     for (key, node) in &desired.nodes {
-        let Some(host) = observed.host(key) else { continue };
+        let Some(host) = observed.host(key) else {
+            continue;
+        };
         for finding in findings(desired, observed, key, node, host) {
             if !finding.sentence.is_empty() {
                 sentences.push(format!("{}: {}", desired.called(key), finding.sentence));

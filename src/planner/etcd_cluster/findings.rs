@@ -49,7 +49,10 @@ fn drift(sentence: String, remedy: Remedy) -> Finding {
 }
 
 fn wanted(remedy: Remedy) -> Finding {
-    Finding { sentence: String::new(), remedy }
+    Finding {
+        sentence: String::new(),
+        remedy,
+    }
 }
 
 /// Findings on the host of one node.
@@ -80,11 +83,17 @@ pub(super) fn findings(
 
 fn prepared(desired: &Desired, key: &NodeKey, host: &HostFacts, found: &mut Vec<Finding>) {
     if !host.users.iter().any(|user| user == names::USER) {
-        found.push(drift(format!("user {} is missing", names::USER), Remedy::Prepare));
+        found.push(drift(
+            format!("user {} is missing", names::USER),
+            Remedy::Prepare,
+        ));
     }
     let data = names::data(&desired.name, key);
     if !host.files.contains_key(&data) {
-        found.push(drift(format!("data directory {data} is missing"), Remedy::Prepare));
+        found.push(drift(
+            format!("data directory {data} is missing"),
+            Remedy::Prepare,
+        ));
     }
     for path in [desired.issuer.root_path(), desired.issuer.file_path()] {
         match host.files.get(&path) {
@@ -104,7 +113,10 @@ fn programs(desired: &Desired, host: &HostFacts, found: &mut Vec<Finding>) {
     let directory = names::programs(&desired.version);
     let own = ["etcd", "etcdctl", "etcdutl"].map(|name| format!("{directory}/{name}"));
     // The step CLI is for people who look at certificates.
-    for path in own.into_iter().chain([format!("/opt/step/{}/step", version::STEP)]) {
+    for path in own
+        .into_iter()
+        .chain([format!("/opt/step/{}/step", version::STEP)])
+    {
         match host.files.get(&path) {
             None => found.push(drift(format!("{path} is missing"), Remedy::Install)),
             Some(file) if edited(file) => found.push(drift(
@@ -165,7 +177,10 @@ fn certificates(
             found.push(wanted(remedy));
         }
         if is_late(certificate, host.now_ms) {
-            found.push(drift(format!("renewal of the {role} certificate is overdue"), remedy));
+            found.push(drift(
+                format!("renewal of the {role} certificate is overdue"),
+                remedy,
+            ));
         }
     }
 }
@@ -191,7 +206,11 @@ fn written(
     bootstrapped: bool,
     found: &mut Vec<Finding>,
 ) -> bool {
-    let phase = if bootstrapped { Phase::Existing } else { Phase::New };
+    let phase = if bootstrapped {
+        Phase::Existing
+    } else {
+        Phase::New
+    };
     let unit = host.units.get(&names::unit(&desired.name, key));
     let mut rewrites = false;
     for file in render::files(desired, key, node, phase) {
@@ -219,7 +238,11 @@ fn written(
         let loaded = edited(fact)
             && unit.is_some_and(|unit| unit.is_up() && unit.active_since_ms > fact.modified_ms);
         let owes = rewrites && bootstrapped && (loaded || !edited(fact));
-        let remedy = if owes { Remedy::WriteAndRestart } else { Remedy::Write };
+        let remedy = if owes {
+            Remedy::WriteAndRestart
+        } else {
+            Remedy::Write
+        };
         if edited(fact) {
             let detail = if differences.is_empty() {
                 "was edited, no option differs".to_owned()
@@ -264,8 +287,8 @@ fn differences(content: &str, desired: &Desired, key: &NodeKey, node: &Node) -> 
 
 fn enabled(desired: &Desired, key: &NodeKey, host: &HostFacts, found: &mut Vec<Finding>) {
     let unit = names::unit(&desired.name, key);
-    let timers = Role::ALL
-        .map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
+    let timers =
+        Role::ALL.map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
     for name in std::iter::once(&unit).chain(&timers) {
         let Some(fact) = host.units.get(name) else {
             found.push(wanted(Remedy::Enable));
@@ -296,31 +319,45 @@ fn running(
 ) {
     let unit_name = names::unit(&desired.name, key);
     let manifest = observed.manifest(key);
-    if manifest.as_ref().is_none_or(|manifest| !manifest.bootstrapped) {
+    if manifest
+        .as_ref()
+        .is_none_or(|manifest| !manifest.bootstrapped)
+    {
         found.push(wanted(Remedy::Finish));
     }
     let url = desired.peer_url(node);
-    let listed = observed
-        .members()
-        .map(|members| members.iter().find(|member| member.peer_urls.contains(&url)));
+    let listed = observed.members().map(|members| {
+        members
+            .iter()
+            .find(|member| member.peer_urls.contains(&url))
+    });
     let wal = format!("{}/member/wal", names::data(&desired.name, key));
     match listed {
         Some(None) => {
             found.push(drift(
-                format!("{} is not in the member list", names::member(&desired.name, key)),
+                format!(
+                    "{} is not in the member list",
+                    names::member(&desired.name, key)
+                ),
                 Remedy::Rejoin,
             ));
             return;
         }
         Some(Some(member)) if member.is_learner => {
             found.push(drift(
-                format!("{} is a learner and does not vote", names::member(&desired.name, key)),
+                format!(
+                    "{} is a learner and does not vote",
+                    names::member(&desired.name, key)
+                ),
                 Remedy::Rejoin,
             ));
             return;
         }
         Some(Some(_)) if !host.files.contains_key(&wal) => {
-            found.push(drift(format!("{wal} is missing: the data is lost"), Remedy::Rejoin));
+            found.push(drift(
+                format!("{wal} is missing: the data is lost"),
+                Remedy::Rejoin,
+            ));
             return;
         }
         _ => {}
@@ -330,7 +367,9 @@ fn running(
         found.push(drift(format!("unit {unit_name} is stopped"), Remedy::Start));
         return;
     }
-    let program = host.files.get(&format!("{}/etcd", names::programs(&desired.version)));
+    let program = host
+        .files
+        .get(&format!("{}/etcd", names::programs(&desired.version)));
     let other_program = unit.zip(program).is_some_and(|(unit, program)| {
         !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
     });
@@ -340,9 +379,8 @@ fn running(
             Remedy::Restart,
         ));
     }
-    let owed = manifest.is_some_and(|manifest| {
-        manifest.started_with != fingerprint(desired, key, node)
-    });
+    let owed =
+        manifest.is_some_and(|manifest| manifest.started_with != fingerprint(desired, key, node));
     if owed && !rewrites {
         found.push(wanted(Remedy::Restart));
     }

@@ -40,9 +40,19 @@ pub struct Manifest {
 
 impl Manifest {
     /// For a node of `desired`.
-    pub fn new(desired: &Desired, node: &NodeKey, started_with: String, bootstrapped: bool) -> Self {
+    pub fn new(
+        desired: &Desired,
+        node: &NodeKey,
+        started_with: String,
+        bootstrapped: bool,
+    ) -> Self {
         let nodes = desired.nodes.iter().map(|(key, node)| {
-            (key.clone(), node.host.clone(), node.address.to_string(), node.advertise.clone())
+            (
+                key.clone(),
+                node.host.clone(),
+                node.address.to_string(),
+                node.advertise.clone(),
+            )
         });
         Self {
             format: 1,
@@ -63,7 +73,9 @@ impl Manifest {
 
     /// Reads what a host has; `None` if it is not there or of a newer format.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(text).ok().filter(|manifest| manifest.format == 1)
+        serde_json::from_str::<Self>(text)
+            .ok()
+            .filter(|manifest| manifest.format == 1)
     }
 
     /// As JSON.

@@ -49,9 +49,10 @@ impl Observed {
 
     /// Whether the cluster had its first quorum, by what any host wrote down.
     pub fn bootstrapped(&self) -> bool {
-        self.hosts
-            .keys()
-            .any(|key| self.manifest(key).is_some_and(|manifest| manifest.bootstrapped))
+        self.hosts.keys().any(|key| {
+            self.manifest(key)
+                .is_some_and(|manifest| manifest.bootstrapped)
+        })
     }
 
     /// The member list, as a member with a quorum sees it.
@@ -65,14 +66,16 @@ impl Observed {
 
     /// A member that votes, answers, and sees a quorum.
     pub fn is_healthy(&self, key: &NodeKey) -> bool {
-        self.member(key).is_some_and(|etcd| {
-            etcd.linearizable && !etcd.is_learner && etcd.leader_id != 0
-        })
+        self.member(key)
+            .is_some_and(|etcd| etcd.linearizable && !etcd.is_learner && etcd.leader_id != 0)
     }
 
     /// As private bytes.
     pub fn store(&self) -> Vec<u8> {
-        let stored = Stored { format: 1, observed: self.clone() };
+        let stored = Stored {
+            format: 1,
+            observed: self.clone(),
+        };
         serde_json::to_vec(&stored).expect("texts and numbers are JSON")
     }
 
@@ -85,10 +88,14 @@ impl Observed {
         struct Head {
             format: u32,
         }
-        let Ok(head) = serde_json::from_slice::<Head>(bytes) else { return Ok(None) };
+        let Ok(head) = serde_json::from_slice::<Head>(bytes) else {
+            return Ok(None);
+        };
         if head.format > 1 {
             return Err(TooNew(head.format));
         }
-        Ok(serde_json::from_slice::<Stored>(bytes).ok().map(|stored| stored.observed))
+        Ok(serde_json::from_slice::<Stored>(bytes)
+            .ok()
+            .map(|stored| stored.observed))
     }
 }

@@ -42,11 +42,31 @@ const OPTIONS: [(&str, Kind, Option<&str>); 27] = [
     ("bcrypt-cost", Kind::Integer, None),
     ("cipher-suites", Kind::Text, None),
     ("tls-max-version", Kind::Text, None),
-    ("compaction-batch-limit", Kind::Integer, Some("experimental-compaction-batch-limit")),
-    ("corrupt-check-time", Kind::Duration, Some("experimental-corrupt-check-time")),
-    ("warning-apply-duration", Kind::Duration, Some("experimental-warning-apply-duration")),
-    ("watch-progress-notify-interval", Kind::Duration, Some("experimental-watch-progress-notify-interval")),
-    ("snapshot-catchup-entries", Kind::Integer, Some("experimental-snapshot-catch-up-entries")),
+    (
+        "compaction-batch-limit",
+        Kind::Integer,
+        Some("experimental-compaction-batch-limit"),
+    ),
+    (
+        "corrupt-check-time",
+        Kind::Duration,
+        Some("experimental-corrupt-check-time"),
+    ),
+    (
+        "warning-apply-duration",
+        Kind::Duration,
+        Some("experimental-warning-apply-duration"),
+    ),
+    (
+        "watch-progress-notify-interval",
+        Kind::Duration,
+        Some("experimental-watch-progress-notify-interval"),
+    ),
+    (
+        "snapshot-catchup-entries",
+        Kind::Integer,
+        Some("experimental-snapshot-catch-up-entries"),
+    ),
 ];
 
 /// Options that this provider sets from its own attributes, with the attribute or the reason.
@@ -73,7 +93,10 @@ const OWNED: [(&str, &str); 23] = [
     ("strict-reconfig-check", "it is always on"),
     ("pre-vote", "it is always on"),
     ("tls-min-version", "it is TLS 1.2"),
-    ("force-new-cluster", "it destroys a cluster that has a quorum"),
+    (
+        "force-new-cluster",
+        "it destroys a cluster that has a quorum",
+    ),
 ];
 
 /// The options as they stand in the YAML of `version`; what is wrong is collected.
@@ -86,7 +109,11 @@ pub(super) fn validate(
     for (name, value) in wanted {
         let place = ["extra_options", name];
         if let Some((_, why)) = OWNED.iter().find(|(owned, _)| owned == name) {
-            problems.error(&place, "Option is set by the provider", format!("{name}: {why}."));
+            problems.error(
+                &place,
+                "Option is set by the provider",
+                format!("{name}: {why}."),
+            );
             continue;
         }
         let Some((_, kind, older)) = OPTIONS.iter().find(|(known, ..)| known == name) else {
@@ -146,8 +173,10 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 fn unknown(name: &str, version: &Version) -> String {
-    let known =
-        OPTIONS.iter().map(|(known, ..)| *known).chain(OWNED.iter().map(|(owned, _)| *owned));
+    let known = OPTIONS
+        .iter()
+        .map(|(known, ..)| *known)
+        .chain(OWNED.iter().map(|(owned, _)| *owned));
     let near = nearest(name, known);
     let hint = near.map_or_else(String::new, |near| format!(" Did you mean {near}?"));
     format!(

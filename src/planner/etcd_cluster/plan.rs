@@ -23,11 +23,17 @@ impl Plan {
     /// The steps that may run before the next look at the hosts: those of one node in order, nodes
     /// side by side. A disruptive step is alone.
     pub fn wave(&self) -> Vec<Step> {
-        let Some(first) = self.steps.first() else { return Vec::new() };
+        let Some(first) = self.steps.first() else {
+            return Vec::new();
+        };
         if first.ends_wave() {
             return vec![first.clone()];
         }
-        self.steps.iter().take_while(|step| !step.ends_wave()).cloned().collect()
+        self.steps
+            .iter()
+            .take_while(|step| !step.ends_wave())
+            .cloned()
+            .collect()
     }
 
     /// The steps as `change_plan` says them.
@@ -38,7 +44,11 @@ impl Plan {
 
 /// What a creation is announced as, before any fact is known.
 pub fn announce_creation(desired: &Desired) -> Vec<String> {
-    let hosts: Vec<String> = desired.nodes.keys().map(|key| desired.called(key)).collect();
+    let hosts: Vec<String> = desired
+        .nodes
+        .keys()
+        .map(|key| desired.called(key))
+        .collect();
     vec![
         format!("install etcd {} on {}", desired.version, hosts.join(", ")),
         format!(
@@ -69,10 +79,12 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
                 all.push((key, found));
             }
             Some(Fact::Unknown(why)) if !observed.bootstrapped() => {
-                plan.blocked.push(format!("{} is unreachable: {why}", desired.called(key)));
+                plan.blocked
+                    .push(format!("{} is unreachable: {why}", desired.called(key)));
             }
             None if !observed.bootstrapped() => {
-                plan.blocked.push(format!("{} was not looked at", desired.called(key)));
+                plan.blocked
+                    .push(format!("{} was not looked at", desired.called(key)));
             }
             _ => {}
         }
@@ -89,12 +101,16 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     }
     for (key, found) in &all {
         if found.iter().any(|finding| finding.remedy == Remedy::Finish) {
-            plan.steps.push(Step::FinishBootstrap { node: (*key).clone() });
+            plan.steps.push(Step::FinishBootstrap {
+                node: (*key).clone(),
+            });
         }
     }
     for (key, found) in &all {
         if found.iter().any(|finding| finding.remedy == Remedy::Claim) {
-            plan.steps.push(Step::ClaimCreation { node: (*key).clone() });
+            plan.steps.push(Step::ClaimCreation {
+                node: (*key).clone(),
+            });
         }
     }
     plan
@@ -112,7 +128,10 @@ fn quiet(desired: &Desired, key: &NodeKey, found: &[Finding], steps: &mut Vec<St
     }
     if has(found, |remedy| remedy == Remedy::Install) {
         let version = desired.version.to_string();
-        steps.push(Step::InstallPrograms { node: node(), version });
+        steps.push(Step::InstallPrograms {
+            node: node(),
+            version,
+        });
     }
     for role in super::Role::ALL {
         if has(found, |remedy| remedy == Remedy::Issue(role)) {
@@ -121,7 +140,10 @@ fn quiet(desired: &Desired, key: &NodeKey, found: &[Finding], steps: &mut Vec<St
     }
     let owes_restart = has(found, |remedy| remedy == Remedy::WriteAndRestart);
     if owes_restart || has(found, |remedy| remedy == Remedy::Write) {
-        steps.push(Step::WriteFiles { node: node(), owes_restart });
+        steps.push(Step::WriteFiles {
+            node: node(),
+            owes_restart,
+        });
     }
     if has(found, |remedy| remedy == Remedy::Enable) {
         steps.push(Step::EnableUnits { node: node() });
@@ -152,14 +174,11 @@ fn starts(observed: &Observed, all: &[(&NodeKey, Vec<Finding>)], steps: &mut Vec
 }
 
 /// Steps that disrupt a member, one at a time, the leader last.
-fn loud(
-    desired: &Desired,
-    observed: &Observed,
-    all: &[(&NodeKey, Vec<Finding>)],
-    plan: &mut Plan,
-) {
+fn loud(desired: &Desired, observed: &Observed, all: &[(&NodeKey, Vec<Finding>)], plan: &mut Plan) {
     let leads = |key: &NodeKey| {
-        observed.member(key).is_some_and(|etcd| etcd.leader_id == etcd.member_id)
+        observed
+            .member(key)
+            .is_some_and(|etcd| etcd.leader_id == etcd.member_id)
     };
     for (key, found) in all {
         if has(found, |remedy| remedy == Remedy::Rejoin) {
@@ -169,30 +188,48 @@ fn loud(
     let mut restarts: Vec<&NodeKey> = all
         .iter()
         .filter(|(_, found)| {
-            has(found, |remedy| matches!(remedy, Remedy::Restart | Remedy::WriteAndRestart))
+            has(found, |remedy| {
+                matches!(remedy, Remedy::Restart | Remedy::WriteAndRestart)
+            })
         })
         .map(|(key, _)| *key)
         .collect();
     restarts.sort_by_key(|key| (leads(key), (*key).clone()));
     for key in restarts {
         if let Err(reason) = may_disrupt(desired, observed, key) {
-            plan.blocked.push(format!("{} needs a restart, but {reason}", desired.called(key)));
+            plan.blocked.push(format!(
+                "{} needs a restart, but {reason}",
+                desired.called(key)
+            ));
             continue;
         }
-        let successor = desired.nodes.keys().find(|other| *other != key && observed.is_healthy(other));
+        let successor = desired
+            .nodes
+            .keys()
+            .find(|other| *other != key && observed.is_healthy(other));
         if let Some(to) = successor.filter(|_| leads(key)) {
-            plan.steps.push(Step::MoveLeader { node: key.clone(), to: to.clone() });
+            plan.steps.push(Step::MoveLeader {
+                node: key.clone(),
+                to: to.clone(),
+            });
         }
         let voters = desired.nodes.len();
         let tolerance = (voters - 1).saturating_sub(super::safety::quorum(voters));
-        plan.steps.push(Step::RestartMember { node: key.clone(), tolerance });
-        plan.steps.push(Step::AwaitHealthy { nodes: vec![key.clone()] });
+        plan.steps.push(Step::RestartMember {
+            node: key.clone(),
+            tolerance,
+        });
+        plan.steps.push(Step::AwaitHealthy {
+            nodes: vec![key.clone()],
+        });
     }
 }
 
 /// Brings a node back whose member is gone from the list, or whose data is lost.
 fn rejoin(desired: &Desired, observed: &Observed, key: &NodeKey, plan: &mut Plan) {
-    let (Some(host), Some(members)) = (observed.host(key), observed.members()) else { return };
+    let (Some(host), Some(members)) = (observed.host(key), observed.members()) else {
+        return;
+    };
     let node = || key.clone();
     let url = &desired.peer_url(&desired.nodes[key]);
     let listed = members.iter().find(|member| member.peer_urls.contains(url));
@@ -205,17 +242,26 @@ fn rejoin(desired: &Desired, observed: &Observed, key: &NodeKey, plan: &mut Plan
     match listed {
         Some(learner) if learner.is_learner => {
             if !is_up {
-                plan.steps.push(Step::StartMembers { nodes: vec![node()] });
+                plan.steps.push(Step::StartMembers {
+                    nodes: vec![node()],
+                });
             }
-            plan.steps.push(Step::PromoteLearner { node: node(), member_id: learner.id });
+            plan.steps.push(Step::PromoteLearner {
+                node: node(),
+                member_id: learner.id,
+            });
         }
         Some(voter) => match may_disrupt(desired, observed, key) {
             Ok(()) => {
-                plan.steps.push(Step::RemoveMember { node: node(), member_id: voter.id });
+                plan.steps.push(Step::RemoveMember {
+                    node: node(),
+                    member_id: voter.id,
+                });
             }
-            Err(reason) => plan
-                .blocked
-                .push(format!("the data of {} is lost, but {reason}", desired.called(key))),
+            Err(reason) => plan.blocked.push(format!(
+                "the data of {} is lost, but {reason}",
+                desired.called(key)
+            )),
         },
         None => {
             if is_up {

@@ -35,30 +35,41 @@ pub fn files(desired: &Desired, key: &NodeKey, node: &Node, phase: Phase) -> Vec
     ];
     for role in Role::ALL {
         let stem = names::renewal(&desired.name, role.as_str());
-        files.push(RenderedFile::unit(&format!("{stem}.service"), renewal(desired, key, role)));
-        files.push(RenderedFile::unit(&format!("{stem}.timer"), timer(desired, role)));
+        files.push(RenderedFile::unit(
+            &format!("{stem}.service"),
+            renewal(desired, key, role),
+        ));
+        files.push(RenderedFile::unit(
+            &format!("{stem}.timer"),
+            timer(desired, role),
+        ));
     }
     files
 }
 
 /// The configuration file.
-pub(super) fn configuration(
-    desired: &Desired,
-    key: &NodeKey,
-    node: &Node,
-    phase: Phase,
-) -> String {
+pub(super) fn configuration(desired: &Desired, key: &NodeKey, node: &Node, phase: Phase) -> String {
     let mut text = String::from(
         "# Written by terraform-provider-etcd. A change made here is drift: the next plan shows it.\n",
     );
     let initial: Vec<String> = desired
         .nodes
         .iter()
-        .map(|(key, node)| format!("{}={}", names::member(&desired.name, key), desired.peer_url(node)))
+        .map(|(key, node)| {
+            format!(
+                "{}={}",
+                names::member(&desired.name, key),
+                desired.peer_url(node)
+            )
+        })
         .collect();
     line(&mut text, "initial-cluster", &quote(&initial.join(",")));
     line(&mut text, "initial-cluster-token", &quote(&desired.token()));
-    let state = if phase == Phase::New { "new" } else { "existing" };
+    let state = if phase == Phase::New {
+        "new"
+    } else {
+        "existing"
+    };
     line(&mut text, "initial-cluster-state", state);
     for (name, value) in top(desired, key, node) {
         line(&mut text, &name, &value);
@@ -76,15 +87,19 @@ pub(super) fn configuration(
 /// out, because etcd ignores it later.
 pub(super) fn effective(desired: &Desired, key: &NodeKey, node: &Node) -> BTreeMap<String, String> {
     let nested = tls(desired, key).into_iter().flat_map(|(block, values)| {
-        values.into_iter().map(move |(name, value)| (format!("{block}.{name}"), value))
+        values
+            .into_iter()
+            .map(move |(name, value)| (format!("{block}.{name}"), value))
     });
     top(desired, key, node).into_iter().chain(nested).collect()
 }
 
 /// SHA-256 of the effective options.
 pub fn fingerprint(desired: &Desired, key: &NodeKey, node: &Node) -> String {
-    let text: String =
-        effective(desired, key, node).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let mut text = String::new();
+    for (name, value) in effective(desired, key, node) {
+        let _ = writeln!(text, "{name}={value}");
+    }
     sha256(text.as_bytes())
 }
 
@@ -92,8 +107,13 @@ pub fn fingerprint(desired: &Desired, key: &NodeKey, node: &Node) -> String {
 pub(super) fn parse(text: &str) -> BTreeMap<String, String> {
     let mut options = BTreeMap::new();
     let mut block = String::new();
-    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let Some((name, value)) = line.split_once(':') else { continue };
+    for line in text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+    {
+        let Some((name, value)) = line.split_once(':') else {
+            continue;
+        };
         let (nested, name, value) = (name.starts_with(' '), name.trim(), value.trim());
         if value.is_empty() {
             name.clone_into(&mut block);
@@ -125,14 +145,29 @@ fn top(desired: &Desired, key: &NodeKey, node: &Node) -> Vec<(String, String)> {
         ("data-dir", quote(&names::data(&desired.name, key))),
         ("listen-client-urls", quote(&client)),
         ("advertise-client-urls", quote(&desired.client_url(node))),
-        ("listen-peer-urls", quote(&address::https(&own, desired.peer_port))),
-        ("initial-advertise-peer-urls", quote(&desired.peer_url(node))),
-        ("heartbeat-interval", tuning.heartbeat_interval_ms.to_string()),
+        (
+            "listen-peer-urls",
+            quote(&address::https(&own, desired.peer_port)),
+        ),
+        (
+            "initial-advertise-peer-urls",
+            quote(&desired.peer_url(node)),
+        ),
+        (
+            "heartbeat-interval",
+            tuning.heartbeat_interval_ms.to_string(),
+        ),
         ("election-timeout", tuning.election_timeout_ms.to_string()),
         ("snapshot-count", tuning.snapshot_count.to_string()),
         ("auto-compaction-mode", tuning.auto_compaction_mode.clone()),
-        ("auto-compaction-retention", quote(&tuning.auto_compaction_retention)),
-        ("quota-backend-bytes", tuning.quota_backend_bytes.to_string()),
+        (
+            "auto-compaction-retention",
+            quote(&tuning.auto_compaction_retention),
+        ),
+        (
+            "quota-backend-bytes",
+            tuning.quota_backend_bytes.to_string(),
+        ),
         ("strict-reconfig-check", "true".to_owned()),
         ("pre-vote", "true".to_owned()),
         ("logger", "zap".to_owned()),
@@ -140,7 +175,10 @@ fn top(desired: &Desired, key: &NodeKey, node: &Node) -> Vec<(String, String)> {
         ("tls-min-version", "TLS1.2".to_owned()),
     ];
     if let Some(port) = desired.metrics_port {
-        options.push(("listen-metrics-urls", quote(&format!("http://{}", address::host_port(&loopback, port)))));
+        options.push((
+            "listen-metrics-urls",
+            quote(&format!("http://{}", address::host_port(&loopback, port))),
+        ));
     }
     if !tuning.extra.contains_key("enable-grpc-gateway") {
         // The gateway is a client of its own server and would come with the server's certificate,
@@ -152,7 +190,10 @@ fn top(desired: &Desired, key: &NodeKey, node: &Node) -> Vec<(String, String)> {
         options.push(("experimental-initial-corrupt-check", "true".to_owned()));
         options.push(("experimental-compact-hash-check-enabled", "true".to_owned()));
     } else {
-        options.push(("feature-gates", quote("CompactHashCheck=true,InitialCorruptCheck=true")));
+        options.push((
+            "feature-gates",
+            quote("CompactHashCheck=true,InitialCorruptCheck=true"),
+        ));
     }
     options
         .into_iter()
@@ -171,11 +212,17 @@ fn tls(desired: &Desired, key: &NodeKey) -> [Block; 2] {
             ("key-file", quote(&format!("{stem}.key"))),
             ("client-cert-auth", "true".to_owned()),
             ("trusted-ca-file", quote(&desired.issuer.root_path())),
-            ("allowed-hostname", format!("[{}.{allowed}.etcd.internal]", desired.name)),
+            (
+                "allowed-hostname",
+                format!("[{}.{allowed}.etcd.internal]", desired.name),
+            ),
         ]
     };
     [
-        ("client-transport-security", block(Role::Server, Role::Client)),
+        (
+            "client-transport-security",
+            block(Role::Server, Role::Client),
+        ),
         ("peer-transport-security", block(Role::Peer, Role::Peer)),
     ]
 }

@@ -44,15 +44,21 @@ pub enum Unsafe {
 pub fn may_disrupt(desired: &Desired, observed: &Observed, node: &NodeKey) -> Result<(), Unsafe> {
     let voters = observed
         .members()
-        .map_or(desired.nodes.len(), |members| members.iter().filter(|m| !m.is_learner).count())
+        .map_or(desired.nodes.len(), |members| {
+            members.iter().filter(|m| !m.is_learner).count()
+        })
         .max(1);
     let others: Vec<_> = desired.nodes.keys().filter(|key| *key != node).collect();
-    let (healthy, rest): (Vec<_>, Vec<_>) =
-        others.iter().copied().partition(|key| observed.is_healthy(key));
+    let (healthy, rest): (Vec<_>, Vec<_>) = others
+        .iter()
+        .copied()
+        .partition(|key| observed.is_healthy(key));
     // A single member has nobody to stand in for it: it is disrupted or never changed.
     if voters > 1 && healthy.len() < quorum(voters) {
-        let reasons: Vec<String> =
-            rest.iter().map(|key| super::status::why_not_healthy(desired, observed, key)).collect();
+        let reasons: Vec<String> = rest
+            .iter()
+            .map(|key| super::status::why_not_healthy(desired, observed, key))
+            .collect();
         return Err(Unsafe::NoQuorum {
             node: desired.called(node),
             healthy: healthy.len(),
@@ -63,9 +69,8 @@ pub fn may_disrupt(desired: &Desired, observed: &Observed, node: &NodeKey) -> Re
     }
     let mut seen = healthy.iter().filter_map(|key| observed.member(key));
     if let Some(first) = seen.next()
-        && seen.any(|other| {
-            (other.cluster_id, other.leader_id) != (first.cluster_id, first.leader_id)
-        })
+        && seen
+            .any(|other| (other.cluster_id, other.leader_id) != (first.cluster_id, first.leader_id))
     {
         return Err(Unsafe::Split);
     }
@@ -74,5 +79,9 @@ pub fn may_disrupt(desired: &Desired, observed: &Observed, node: &NodeKey) -> Re
         .keys()
         .filter_map(|key| observed.member(key))
         .any(|etcd| etcd.alarms.iter().any(|(_, kind)| kind == "CORRUPT"));
-    if corrupt { Err(Unsafe::Corrupt) } else { Ok(()) }
+    if corrupt {
+        Err(Unsafe::Corrupt)
+    } else {
+        Ok(())
+    }
 }

@@ -5,7 +5,11 @@ use crate::{facts::Fact, name::NodeKey};
 
 /// `ready`, or how many members are healthy and what is wrong with the others.
 pub fn status(desired: &Desired, observed: &Observed) -> String {
-    let healthy = desired.nodes.keys().filter(|key| observed.is_healthy(key)).count();
+    let healthy = desired
+        .nodes
+        .keys()
+        .filter(|key| observed.is_healthy(key))
+        .count();
     if healthy == desired.nodes.len() {
         return "ready".to_owned();
     }
@@ -15,7 +19,11 @@ pub fn status(desired: &Desired, observed: &Observed) -> String {
         .filter(|key| !observed.is_healthy(key))
         .map(|key| why_not_healthy(desired, observed, key))
         .collect();
-    format!("{healthy} of {} members healthy; {}", desired.nodes.len(), reasons.join("; "))
+    format!(
+        "{healthy} of {} members healthy; {}",
+        desired.nodes.len(),
+        reasons.join("; ")
+    )
 }
 
 pub(super) fn why_not_healthy(desired: &Desired, observed: &Observed, key: &NodeKey) -> String {

@@ -150,7 +150,11 @@ impl Step {
 }
 
 fn list(nodes: &[NodeKey]) -> String {
-    nodes.iter().map(NodeKey::as_str).collect::<Vec<_>>().join(", ")
+    nodes
+        .iter()
+        .map(NodeKey::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl fmt::Display for Step {
@@ -168,10 +172,14 @@ impl fmt::Display for Step {
             }
             Self::EnableUnits { node } => write!(formatter, "enable unit and timers on {node}"),
             Self::StartMembers { nodes } => write!(formatter, "start {}", list(nodes)),
-            Self::AwaitHealthy { nodes } => write!(formatter, "wait until {} healthy", match nodes.len() {
-                1 => format!("{} is", list(nodes)),
-                _ => format!("{} are", list(nodes)),
-            }),
+            Self::AwaitHealthy { nodes } => write!(
+                formatter,
+                "wait until {} healthy",
+                match nodes.len() {
+                    1 => format!("{} is", list(nodes)),
+                    _ => format!("{} are", list(nodes)),
+                }
+            ),
             Self::FinishBootstrap { node } => {
                 write!(formatter, "record on {node} that the cluster exists")
             }
@@ -190,7 +198,10 @@ impl fmt::Display for Step {
                 write!(formatter, "move the data directory of {node} aside")
             }
             Self::RemoveMember { node, member_id } => {
-                write!(formatter, "remove member {member_id:x} of {node}, whose data is lost")
+                write!(
+                    formatter,
+                    "remove member {member_id:x} of {node}, whose data is lost"
+                )
             }
             Self::AddLearner { node } => write!(formatter, "add {node} as a learner"),
             Self::PromoteLearner { node, .. } => {

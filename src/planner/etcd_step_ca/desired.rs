@@ -100,10 +100,16 @@ impl Desired {
             u16::try_from(number).ok().filter(|port| *port > 0)
         });
         if port.is_none() {
-            problems.error(&["port"], "Invalid port", "A port is a number from 1 to 65535.");
+            problems.error(
+                &["port"],
+                "Invalid port",
+                "A port is a number from 1 to 65535.",
+            );
         }
-        let provisioner =
-            wish.provisioner.clone().unwrap_or_else(|| "etcd-provisioner".to_owned());
+        let provisioner = wish
+            .provisioner
+            .clone()
+            .unwrap_or_else(|| "etcd-provisioner".to_owned());
         let lifetimes = [
             ("min_lifetime", &wish.min_lifetime, "1h"),
             ("default_lifetime", &wish.default_lifetime, "17520h"),
@@ -156,7 +162,11 @@ impl Desired {
     pub fn issuer(&self, fingerprint: Option<String>) -> Issuer {
         Issuer {
             name: self.name.clone(),
-            urls: self.nodes.values().map(|node| address::https(&node.advertise, self.port)).collect(),
+            urls: self
+                .nodes
+                .values()
+                .map(|node| address::https(&node.advertise, self.port))
+                .collect(),
             fingerprint,
             directory: names::directory(self.instance.as_ref()),
             port: self.port,
@@ -169,11 +179,19 @@ impl Desired {
             .nodes
             .values()
             .flat_map(|node| {
-                [node.advertise.clone(), node.address.to_string(), node.host.clone()]
-                    .into_iter()
-                    .chain(node.server_sans.clone())
+                [
+                    node.advertise.clone(),
+                    node.address.to_string(),
+                    node.host.clone(),
+                ]
+                .into_iter()
+                .chain(node.server_sans.clone())
             })
-            .chain(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])
+            .chain([
+                "localhost".to_owned(),
+                "127.0.0.1".to_owned(),
+                "::1".to_owned(),
+            ])
             .collect();
         names.sort();
         names.dedup();
@@ -182,8 +200,11 @@ impl Desired {
 
     /// SHA-256 of what makes a creation the same one.
     pub fn wish(&self) -> String {
-        let nodes: Vec<String> =
-            self.nodes.iter().map(|(key, node)| format!("{key}={}", node.host)).collect();
+        let nodes: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|(key, node)| format!("{key}={}", node.host))
+            .collect();
         sha256(format!("{} {} {}", self.name, self.port, nodes.join(" ")).as_bytes())
     }
 

@@ -4,7 +4,10 @@ use crate::name::Name;
 
 /// `step-ca`, or `step-ca-<instance>` for a second one on the same host.
 fn stem(instance: Option<&Name>) -> String {
-    instance.map_or_else(|| "step-ca".to_owned(), |instance| format!("step-ca-{instance}"))
+    instance.map_or_else(
+        || "step-ca".to_owned(),
+        |instance| format!("step-ca-{instance}"),
+    )
 }
 
 /// Its directory below /etc.

@@ -33,7 +33,9 @@ pub struct Manifest {
 impl Manifest {
     /// Reads what a host has.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(text).ok().filter(|manifest| manifest.format == 1)
+        serde_json::from_str::<Self>(text)
+            .ok()
+            .filter(|manifest| manifest.format == 1)
     }
 
     /// As JSON.
@@ -63,7 +65,10 @@ impl Observed {
 
     /// As private bytes.
     pub fn store(&self) -> Vec<u8> {
-        let stored = Stored { format: 1, observed: self.clone() };
+        let stored = Stored {
+            format: 1,
+            observed: self.clone(),
+        };
         serde_json::to_vec(&stored).expect("texts and numbers are JSON")
     }
 
@@ -76,10 +81,14 @@ impl Observed {
         struct Head {
             format: u32,
         }
-        let Ok(head) = serde_json::from_slice::<Head>(bytes) else { return Ok(None) };
+        let Ok(head) = serde_json::from_slice::<Head>(bytes) else {
+            return Ok(None);
+        };
         if head.format > 1 {
             return Err(TooNew(head.format));
         }
-        Ok(serde_json::from_slice::<Stored>(bytes).ok().map(|stored| stored.observed))
+        Ok(serde_json::from_slice::<Stored>(bytes)
+            .ok()
+            .map(|stored| stored.observed))
     }
 }

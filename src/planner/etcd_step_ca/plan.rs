@@ -26,19 +26,28 @@ fn findings(desired: &Desired, key: &NodeKey, host: &HostFacts) -> Vec<Finding> 
         found.push((String::new(), Step::PrepareHost { node: node() }));
     }
     for (path, what) in [
-        (format!("/opt/step-ca/{}/step-ca", version::STEP_CA), "step-ca"),
+        (
+            format!("/opt/step-ca/{}/step-ca", version::STEP_CA),
+            "step-ca",
+        ),
         (format!("/opt/step/{}/step", version::STEP), "step"),
     ] {
         let step = Step::InstallPrograms { node: node() };
         match host.files.get(&path) {
             None => found.push((format!("{what} ({path}) is missing"), step)),
             Some(file) if file.sha256 != file.recorded_sha256 => {
-                found.push((format!("{path} is another program than the one installed"), step));
+                found.push((
+                    format!("{path} is another program than the one installed"),
+                    step,
+                ));
             }
             Some(_) => {}
         }
     }
-    let manifest = host.owner.as_ref().and_then(|owner| Manifest::parse(&owner.manifest));
+    let manifest = host
+        .owner
+        .as_ref()
+        .and_then(|owner| Manifest::parse(&owner.manifest));
     let present = host.ca.as_ref().is_some_and(|ca| ca.present);
     let configuration = format!("{directory}/config/ca.json");
     let edited = host
@@ -49,9 +58,15 @@ fn findings(desired: &Desired, key: &NodeKey, host: &HostFacts) -> Vec<Finding> 
         .as_ref()
         .is_none_or(|manifest| manifest.started_with != desired.configuration_hash());
     if !present {
-        found.push((format!("{directory} holds no CA"), Step::Initialise { node: node() }));
+        found.push((
+            format!("{directory} holds no CA"),
+            Step::Initialise { node: node() },
+        ));
     } else if edited {
-        found.push((format!("{configuration} was edited"), Step::Initialise { node: node() }));
+        found.push((
+            format!("{configuration} was edited"),
+            Step::Initialise { node: node() },
+        ));
     } else if changed {
         found.push((String::new(), Step::Initialise { node: node() }));
     }
@@ -73,24 +88,39 @@ fn unit(
     let name = names::unit(desired.instance.as_ref());
     let file = render::file(desired);
     match host.files.get(&file.path) {
-        None => found.push((format!("{} is missing", file.path), Step::WriteFiles { node: node() })),
+        None => found.push((
+            format!("{} is missing", file.path),
+            Step::WriteFiles { node: node() },
+        )),
         Some(fact) if fact.sha256 != fact.recorded_sha256 => {
-            found.push((format!("{} was edited", file.path), Step::WriteFiles { node: node() }));
+            found.push((
+                format!("{} was edited", file.path),
+                Step::WriteFiles { node: node() },
+            ));
         }
         Some(_) => {}
     }
     let fact = host.units.get(&name);
     if !fact.is_some_and(UnitFact::is_enabled) {
-        found.push((format!("unit {name} is not enabled"), Step::EnableUnit { node: node() }));
+        found.push((
+            format!("unit {name} is not enabled"),
+            Step::EnableUnit { node: node() },
+        ));
     }
     if !fact.is_some_and(UnitFact::is_up) {
-        found.push((format!("unit {name} is stopped"), Step::StartUnit { node: node() }));
+        found.push((
+            format!("unit {name} is stopped"),
+            Step::StartUnit { node: node() },
+        ));
         found.push((String::new(), Step::AwaitHealthy { node: node() }));
     } else if reconfigured {
         found.push((String::new(), Step::RestartUnit { node: node() }));
         found.push((String::new(), Step::AwaitHealthy { node: node() }));
     } else if !host.ca.as_ref().is_some_and(|ca| ca.healthy) {
-        found.push((format!("{name} does not answer"), Step::AwaitHealthy { node: node() }));
+        found.push((
+            format!("{name} does not answer"),
+            Step::AwaitHealthy { node: node() },
+        ));
     }
 }
 
@@ -119,8 +149,15 @@ pub fn plan(desired: &Desired, observed: &Observed) -> (Vec<Step>, Vec<String>) 
 pub fn announce_creation(desired: &Desired) -> Vec<String> {
     let active = desired.called(&desired.active);
     vec![
-        format!("install step-ca {} and step {} on {active}", version::STEP_CA, version::STEP),
-        format!("make root, intermediate and provisioner {} there", desired.provisioner),
+        format!(
+            "install step-ca {} and step {} on {active}",
+            version::STEP_CA,
+            version::STEP
+        ),
+        format!(
+            "make root, intermediate and provisioner {} there",
+            desired.provisioner
+        ),
         format!("start it on port {}", desired.port),
     ]
 }
@@ -163,11 +200,23 @@ pub fn refuse(prior: &Desired, wanted: &Desired, problems: &mut Problems) {
         ("name", prior.name.to_string(), wanted.name.to_string()),
         (
             "instance",
-            prior.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
-            wanted.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
+            prior
+                .instance
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            wanted
+                .instance
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         ),
         ("port", prior.port.to_string(), wanted.port.to_string()),
-        ("provisioner", prior.provisioner.clone(), wanted.provisioner.clone()),
+        (
+            "provisioner",
+            prior.provisioner.clone(),
+            wanted.provisioner.clone(),
+        ),
     ] {
         if is != should {
             problems.error(
@@ -181,7 +230,11 @@ pub fn refuse(prior: &Desired, wanted: &Desired, problems: &mut Problems) {
         }
     }
     let places = |desired: &Desired| -> Vec<String> {
-        desired.nodes.iter().map(|(key, node)| format!("{key} at {}", node.address)).collect()
+        desired
+            .nodes
+            .iter()
+            .map(|(key, node)| format!("{key} at {}", node.address))
+            .collect()
     };
     if places(prior) != places(wanted) {
         problems.error(
@@ -229,7 +282,11 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             continue;
         }
         let directory = names::directory(desired.instance.as_ref());
-        if host.files.get(&directory).is_some_and(|file| file.populated) {
+        if host
+            .files
+            .get(&directory)
+            .is_some_and(|file| file.populated)
+        {
             problems.error(
                 &["instance"],
                 format!("{directory} on {} is not empty", node.host),
@@ -241,7 +298,11 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
         if let Some(fact) = host.ports.get(&desired.port)
             && (fact.listening || !fact.claimed_by.is_empty())
         {
-            let who = if fact.claimed_by.is_empty() { &fact.process } else { &fact.claimed_by };
+            let who = if fact.claimed_by.is_empty() {
+                &fact.process
+            } else {
+                &fact.claimed_by
+            };
             problems.error(
                 &["port"],
                 format!("Port {} on {} is taken", desired.port, node.host),

@@ -81,15 +81,23 @@ impl fmt::Display for Step {
                 write!(formatter, "install step-ca and step on {node}")
             }
             Self::Initialise { node } => {
-                write!(formatter, "make keys and configuration of the CA on {node} where they differ")
+                write!(
+                    formatter,
+                    "make keys and configuration of the CA on {node} where they differ"
+                )
             }
             Self::WriteFiles { node } => write!(formatter, "write the unit on {node}"),
             Self::EnableUnit { node } => write!(formatter, "enable the unit on {node}"),
             Self::StartUnit { node } => write!(formatter, "start step-ca on {node}"),
             Self::RestartUnit { node } => {
-                write!(formatter, "restart step-ca on {node}; signing pauses for a moment")
+                write!(
+                    formatter,
+                    "restart step-ca on {node}; signing pauses for a moment"
+                )
             }
-            Self::AwaitHealthy { node } => write!(formatter, "wait until step-ca on {node} answers"),
+            Self::AwaitHealthy { node } => {
+                write!(formatter, "wait until step-ca on {node} answers")
+            }
             Self::ClaimCreation { node } => {
                 write!(formatter, "close the journal of the creation on {node}")
             }
