@@ -67,6 +67,7 @@ resource "etcd_step_ca" "main" {
   nodes               = { "1" = local.nodes["1"] }
   active_node         = "1"
   deletion_protection = var.protected
+  delete_data         = !var.protected
 }
 
 resource "etcd_cluster" "demo" {

@@ -29,7 +29,9 @@ fn embed(path: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
         Some([0x3e, 0]) => "Amd64",
         Some([0xb7, 0]) => "Arm64",
         _ => {
-            return Err(format!("{} is no program for a known architecture", path.display()).into());
+            return Err(
+                format!("{} is no program for a known architecture", path.display()).into(),
+            );
         }
     };
     let gzip = out.join("etcd-node.gz");

@@ -5,13 +5,19 @@
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests lies in the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests lies in the workspace")
+        .to_owned()
 }
 
 fn check(protos: &[&str], files: &[(&str, &str)], server: bool, client: bool) {
     let root = root();
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let protos: Vec<_> = protos.iter().map(|proto| root.join("proto").join(proto)).collect();
+    let protos: Vec<_> = protos
+        .iter()
+        .map(|proto| root.join("proto").join(proto))
+        .collect();
     tonic_prost_build::configure()
         .build_server(server)
         .build_client(client)
@@ -40,7 +46,11 @@ fn check(protos: &[&str], files: &[(&str, &str)], server: bool, client: bool) {
 #[test]
 fn the_plugin_protocol_is_fresh() {
     check(
-        &["tfplugin5.proto", "go-plugin/plugin.proto", "go-plugin/health.proto"],
+        &[
+            "tfplugin5.proto",
+            "go-plugin/plugin.proto",
+            "go-plugin/health.proto",
+        ],
         &[
             ("tfplugin5", "src/plugin/gen/tfplugin5.rs"),
             ("plugin", "src/plugin/gen/plugin.rs"),
@@ -53,6 +63,16 @@ fn the_plugin_protocol_is_fresh() {
 
 #[test]
 fn the_helper_interface_is_fresh_on_both_ends() {
-    check(&["node.proto"], &[("etcd_node.v1", "src/host/gen/node.rs")], false, true);
-    check(&["node.proto"], &[("etcd_node.v1", "src/node/gen/node.rs")], true, false);
+    check(
+        &["node.proto"],
+        &[("etcd_node.v1", "src/host/gen/node.rs")],
+        false,
+        true,
+    );
+    check(
+        &["node.proto"],
+        &[("etcd_node.v1", "src/node/gen/node.rs")],
+        true,
+        false,
+    );
 }

@@ -56,7 +56,7 @@ pub(crate) fn remove(
         ));
     }
     let units: Vec<String> = ledger.units(&request.owner).map(str::to_owned).collect();
-    stop_units(root, owner, units)?;
+    stop_units(root, owner, units, request.delete_data)?;
     let kept = remove_items(root, owner, request)?;
     let _lock = lock::host(root, operator)?;
     let mut ledger = Ledger::load(root)?;
@@ -73,7 +73,15 @@ pub(crate) fn remove(
 }
 
 /// Stops and disables, and makes systemd forget. Shared units go with their last user.
-fn stop_units(root: &Root, owner: &Owner, mut units: Vec<String>) -> Result<(), Failed> {
+///
+/// A member whose data goes too has nothing to end in order: without its peers it would wait for a
+/// new leader until its own time is over.
+fn stop_units(
+    root: &Root,
+    owner: &Owner,
+    mut units: Vec<String>,
+    at_once: bool,
+) -> Result<(), Failed> {
     let paths: Vec<&String> = owner
         .items
         .iter()
@@ -92,6 +100,11 @@ fn stop_units(root: &Root, owner: &Owner, mut units: Vec<String>) -> Result<(), 
     units.sort_by_key(|name| !has_extension(name, "timer"));
     for name in &units {
         unit::order(name, Verb::Disable, false, STOP)?;
+        if at_once && has_extension(name, "service") {
+            unit::order(name, Verb::Stop, true, STOP)?;
+            // One that runs no more needs no signal.
+            let _ = program::run("systemctl", &["kill", "--signal=KILL", "--", name]);
+        }
         unit::order(name, Verb::Stop, false, STOP)?;
     }
     for path in paths {

@@ -1,6 +1,9 @@
 //! Plan, create, read, update and delete a cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use planner::{
     etcd_cluster::{self as cluster, Desired, Observed, names},
@@ -8,7 +11,7 @@ use planner::{
     version,
 };
 use tf_plugin::{
-    Diagnostic, Diagnostics, Severity, Value,
+    Diagnostic, Diagnostics, Path, Severity, Value,
     provider::{Change, Current, Import, Outcome, Plan},
 };
 
@@ -19,6 +22,7 @@ use super::{
 use crate::{
     common::{self, texts},
     context::{Context, Setup},
+    download::{self, Architecture, Program, Release},
     executor,
     facts::Facts,
     hosts::Hosts,

@@ -1,0 +1,207 @@
+//! What a user gets wrong is said at plan, at the place where it is, with nothing changed.
+
+use lab::{HostSpec, Release};
+use tests::{Outcome, Site};
+
+/// A change of a good configuration, and what must be said of it.
+struct Case {
+    from: &'static str,
+    to: &'static str,
+    says: &'static [&'static str],
+}
+
+const fn case(from: &'static str, to: &'static str, says: &'static [&'static str]) -> Case {
+    Case { from, to, says }
+}
+
+const ERRORS: [Case; 13] = [
+    case("name = \"k8s\"", "name = \"K8s\"", &["Invalid name"]),
+    case("\"b\" =", "\"b-1\" =", &["Invalid node key"]),
+    case(
+        "port = 22",
+        "prot = 22",
+        &["Unknown member \"prot\"", "Did you mean port?"],
+    ),
+    case(
+        "port = 22",
+        "port = \"ssh\"",
+        &["port of node \"a\" is a number"],
+    ),
+    case(
+        "host = \"10.1.1.2\"",
+        "host = \"etcd2.example\"",
+        &["An IP address is needed", "etcd2.example"],
+    ),
+    case(
+        "host = \"10.1.1.2\"",
+        "host = \"10.1.1.1\"",
+        &["Two nodes on one host"],
+    ),
+    case(
+        "version = \"3.5.35\"",
+        "version = \"3.4.1\"",
+        &["Unsupported version"],
+    ),
+    case(
+        "version = \"3.5.35\"",
+        "version = \"new\"",
+        &["Invalid version"],
+    ),
+    case(
+        "election_timeout_ms = 1000",
+        "election_timeout_ms = 400",
+        &["Election timeout too short"],
+    ),
+    case(
+        "max-request-bytes",
+        "max-request-byte",
+        &["Did you mean max-request-bytes?"],
+    ),
+    case(
+        "client_port = 2379",
+        "client_port = 2380",
+        &["Ports must differ"],
+    ),
+    case(
+        "certificate_lifetime = \"8760h\"",
+        "certificate_lifetime = \"1m\"",
+        &["Invalid lifetime"],
+    ),
+    case("create = \"5m\"", "create = \"soon\"", &["Invalid timeout"]),
+];
+
+const WARNINGS: [Case; 3] = [
+    case(
+        "\"c\" = { host = \"10.1.1.3\" }",
+        "",
+        &["Even number of members"],
+    ),
+    case(
+        "version = \"3.5.35\"",
+        "version = \"3.5.21\"",
+        &["known security faults"],
+    ),
+    case(
+        "version = \"3.5.35\"",
+        "version = \"3.5.99\"",
+        &["newer than this provider"],
+    ),
+];
+
+const GOOD: &str = r#"
+resource "etcd_step_ca" "main" {
+  name        = "main"
+  nodes       = { "a" = { host = "10.1.1.1" } }
+  active_node = "a"
+}
+resource "etcd_cluster" "k8s" {
+  name = "k8s"
+  issuer = etcd_step_ca.main.issuer
+  version = "3.5.35"
+  client_port = 2379
+  heartbeat_interval_ms = 100
+  election_timeout_ms = 1000
+  certificate_lifetime = "8760h"
+  extra_options = { max-request-bytes = "3145728" }
+  nodes = {
+    "a" = { host = "10.1.1.1", port = 22 }
+    "b" = { host = "10.1.1.2" }
+    "c" = { host = "10.1.1.3" }
+  }
+  timeouts {
+    create = "5m"
+  }
+}
+"#;
+
+#[test]
+fn mistakes_are_found_offline_at_the_place_where_they_are() -> Outcome {
+    // Validation needs no host; the site brings the CLI.
+    let site = Site::new("input", vec![HostSpec::new(Release::Bookworm)])?;
+    site.write("main.tf", &format!("{}{GOOD}", site.head()))?;
+    site.init()?;
+    site.run(&["validate", "-no-color"])?.expect_ok();
+    let changed = |case: &Case| {
+        assert!(GOOD.contains(case.from), "{}", case.from);
+        format!("{}{}", site.head(), GOOD.replacen(case.from, case.to, 1))
+    };
+    for case in &ERRORS {
+        site.write("main.tf", &changed(case))?;
+        let run = site.run(&["validate", "-no-color"])?;
+        assert_eq!(run.code, 1, "{}: {run}", case.to);
+        for words in case.says {
+            run.expect_says(words);
+        }
+    }
+    for case in &WARNINGS {
+        site.write("main.tf", &changed(case))?;
+        let run = site.run(&["validate", "-no-color"])?;
+        run.expect_ok();
+        for words in case.says {
+            run.expect_says(words);
+        }
+    }
+    site.down()
+}
+
+#[test]
+fn what_hosts_tell_is_found_at_plan() -> Outcome {
+    let site = Site::new("admission", vec![HostSpec::new(Release::Bookworm)])?;
+    let address = site.hosts()[0].address();
+    let cluster = |name: &str, more: &str| {
+        format!(
+            "resource \"etcd_cluster\" \"{name}\" {{\n  name = \"{name}\"\n  issuer = \
+             etcd_step_ca.main.issuer\n  nodes = {{ \"1\" = {{ host = \"{address}\" }} }}\n  \
+             deletion_protection = false\n  delete_data = true\n{more}}}\n"
+        )
+    };
+    let ca = format!(
+        "resource \"etcd_step_ca\" \"main\" {{\n  name = \"main\"\n  nodes = {{ \"1\" = {{ host = \
+         \"{address}\" }} }}\n  active_node = \"1\"\n  deletion_protection = false\n}}\n"
+    );
+    let good = format!("{}{ca}{}", site.head(), cluster("one", ""));
+    // Two nodes that are one machine under two names.
+    let twin = good.replace(
+        &format!("nodes = {{ \"1\" = {{ host = \"{address}\" }} }}\n  deletion_protection = false\n  delete"),
+        &format!(
+            "nodes = {{ \"1\" = {{ host = \"{address}\" }}, \"2\" = {{ host = \"{address}\", address = \
+             \"10.9.9.9\" }} }}\n  deletion_protection = false\n  delete"
+        ),
+    );
+    site.write("main.tf", &twin)?;
+    site.init()?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Two nodes on one machine");
+    plan.expect_says("has no address 10.9.9.9");
+    // A version that the mirror does not have.
+    site.write(
+        "main.tf",
+        &format!(
+            "{}{ca}{}",
+            site.head(),
+            cluster("one", "  version = \"3.5.34\"\n")
+        ),
+    )?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("3.5.34");
+    plan.expect_says("does not exist");
+    // A host that is not there is a warning: it may be made in the same apply.
+    let absent = good.replace(&address.to_string(), "10.213.0.1");
+    site.write("main.tf", &absent)?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    plan.expect_says("Host 10.213.0.1 cannot be checked now");
+    // Two clusters that want the same ports.
+    site.write("main.tf", &good)?;
+    site.apply()?.expect_ok();
+    site.write("main.tf", &format!("{good}{}", cluster("two", "")))?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("belongs to etcd_cluster/one");
+    site.write("main.tf", &good)?;
+    site.expect_no_change()?;
+    site.destroy()?.expect_ok();
+    site.down()
+}

@@ -1,0 +1,241 @@
+//! What somebody does to hosts by hand is said in words, planned, and mended in place.
+
+use lab::{Host, HostSpec, Release};
+use serde_json::json;
+use tests::{
+    Outcome, Site,
+    cluster::{Member, until},
+};
+
+const CLUSTER: &str = "etcd_cluster.demo";
+
+/// One thing that somebody does on the second host, and what the plan must say of it.
+struct Case {
+    script: &'static str,
+    says: &'static [&'static str],
+}
+
+const CASES: [Case; 10] = [
+    Case {
+        script: "sed -i 's/heartbeat-interval: 250/heartbeat-interval: 300/' /etc/etcd/etcd-demo-2-conf.yaml",
+        says: &["heartbeat-interval is 300, wanted 250"],
+    },
+    Case {
+        script: "sed -i 's/heartbeat-interval: 250/heartbeat-interval: 300/' /etc/etcd/etcd-demo-2-conf.yaml \
+                 && systemctl restart etcd-demo-2",
+        says: &["heartbeat-interval is 300, wanted 250", "restart 2; "],
+    },
+    Case {
+        script: "echo '# mine' >> /etc/systemd/system/etcd-demo-2.service && systemctl daemon-reload",
+        says: &["/etc/systemd/system/etcd-demo-2.service was edited"],
+    },
+    Case {
+        script: "systemctl stop etcd-demo-2",
+        says: &["unit etcd-demo-2.service is stopped", "start 2"],
+    },
+    Case {
+        script: "systemctl disable --now etcd-demo-2",
+        says: &[
+            "unit etcd-demo-2.service is disabled",
+            "unit etcd-demo-2.service is stopped",
+        ],
+    },
+    Case {
+        script: "systemctl disable --now step-renew-demo-server.timer",
+        says: &["timer step-renew-demo-server.timer is stopped"],
+    },
+    Case {
+        script: "printf x >> /opt/etcd/3.5.35/etcdctl",
+        says: &["/opt/etcd/3.5.35/etcdctl is another program than the one installed"],
+    },
+    Case {
+        script: "rm /etc/etcd/ssl/etcd-demo-2-client.crt",
+        says: &["client certificate is missing"],
+    },
+    Case {
+        script: "chmod 0644 /etc/etcd/ssl/etcd-demo-2-peer.key",
+        says: &["etcd-demo-2-peer.key has mode 0644"],
+    },
+    Case {
+        script: "rm /etc/etcd/issuers/main.json",
+        says: &["/etc/etcd/issuers/main.json is missing"],
+    },
+];
+
+fn pid(host: &Host, key: &str) -> Result<String, Box<dyn std::error::Error>> {
+    Ok(host.root_text(&[
+        "systemctl",
+        "show",
+        "-P",
+        "MainPID",
+        &format!("etcd-demo-{key}"),
+    ])?)
+}
+
+fn site(name: &str) -> Result<Site, Box<dyn std::error::Error>> {
+    let site = Site::new(name, vec![HostSpec::new(Release::Bookworm); 3])?;
+    site.example("quickstart")?;
+    site.set(&site.quickstart())?;
+    site.init()?;
+    site.apply()?.expect_ok();
+    Ok(site)
+}
+
+#[test]
+fn what_was_changed_by_hand_is_said_and_mended() -> Outcome {
+    let site = site("drift")?;
+    let [first, second, third] = site.hosts() else {
+        return Err("three hosts".into());
+    };
+    let others = [pid(first, "1")?, pid(third, "3")?];
+    for Case { script, says } in CASES {
+        second.root_text(&["sh", "-ec", script])?;
+        let plan = site.plan()?;
+        assert_eq!(plan.code, 2, "after `{script}`: {plan}");
+        plan.expect_says("2 (");
+        for words in says {
+            plan.expect_says(words);
+        }
+        site.apply()?.expect_ok();
+        assert_eq!(site.state(CLUSTER)?["status"], "ready", "after `{script}`");
+        site.expect_no_change()?;
+        // Nobody else was touched.
+        assert_eq!(
+            [pid(first, "1")?, pid(third, "3")?],
+            others,
+            "after `{script}`"
+        );
+    }
+    site.down()
+}
+
+#[test]
+fn a_change_of_tuning_rolls_through_one_member_at_a_time() -> Outcome {
+    let site = site("rolling")?;
+    let text = std::fs::read_to_string(site.directory().join("main.tf"))?;
+    let text = text.replace(
+        "  issuer              = etcd_step_ca.main.issuer\n",
+        "  issuer              = etcd_step_ca.main.issuer\n  snapshot_count      = 20000\n",
+    );
+    site.write("main.tf", &text)?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    for key in ["1", "2", "3"] {
+        plan.expect_says(&format!("restart {key}; "));
+    }
+    site.apply()?.expect_ok();
+    site.expect_no_change()?;
+    let conf = site.hosts()[1].root_text(&["cat", "/etc/etcd/etcd-demo-2-conf.yaml"])?;
+    assert!(conf.contains("snapshot-count: 20000"), "{conf}");
+    site.down()
+}
+
+#[test]
+fn a_member_that_was_removed_joins_again() -> Outcome {
+    let site = site("rejoin")?;
+    let member = Member {
+        host: &site.hosts()[0],
+        cluster: "demo",
+        key: "1",
+        port: 2379,
+    };
+    member.etcdctl(&["put", "key", "value"])?;
+    let list = member.etcdctl(&["member", "list"])?;
+    let line = list
+        .lines()
+        .find(|line| line.contains("etcd-demo-3"))
+        .ok_or("the third member")?;
+    let id = line.split(',').next().unwrap_or_default().to_owned();
+    member.etcdctl(&["member", "remove", &id])?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    plan.expect_says("etcd-demo-3 is not in the member list");
+    plan.expect_says("add 3 as a learner");
+    // One apply brings it back, or says what the next one will do.
+    let mut applies = 0;
+    while site.plan()?.code == 2 && applies < 3 {
+        site.apply()?.expect_ok();
+        applies += 1;
+    }
+    site.expect_no_change()?;
+    let third = Member {
+        host: &site.hosts()[2],
+        cluster: "demo",
+        key: "3",
+        port: 2379,
+    };
+    until("the member has the data", || {
+        third
+            .etcdctl(&["get", "key"])
+            .is_ok_and(|text| text.contains("value"))
+    })?;
+    site.down()
+}
+
+#[test]
+fn a_host_that_is_down_is_a_warning_and_no_drift() -> Outcome {
+    let site = site("down")?;
+    site.hosts()[2].kill()?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 0, "a host that is down is no change: {plan}");
+    plan.expect_says("was not seen");
+    // The others are mended all the same.
+    site.hosts()[1].root_text(&[
+        "systemctl",
+        "disable",
+        "--now",
+        "step-renew-demo-peer.timer",
+    ])?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    let apply = site.apply()?;
+    apply.expect_says("members healthy; 3 (");
+    let timer =
+        site.hosts()[1].root_text(&["systemctl", "is-active", "step-renew-demo-peer.timer"])?;
+    assert_eq!(timer, "active");
+    site.hosts()[2].boot()?;
+    let member = Member {
+        host: &site.hosts()[2],
+        cluster: "demo",
+        key: "3",
+        port: 2379,
+    };
+    until("the member answers again", || {
+        member.etcdctl(&["endpoint", "health"]).is_ok()
+    })?;
+    site.apply()?.expect_ok();
+    assert_eq!(site.state(CLUSTER)?["status"], "ready");
+    site.expect_no_change()?;
+    site.down()
+}
+
+#[test]
+fn changes_that_need_what_is_not_there_yet_are_refused_at_plan() -> Outcome {
+    let site = site("refused")?;
+    let text = std::fs::read_to_string(site.directory().join("main.tf"))?;
+    let with = |line: &str| {
+        text.replace(
+            "  issuer              = etcd_step_ca.main.issuer\n",
+            &format!("  issuer              = etcd_step_ca.main.issuer\n  {line}\n"),
+        )
+    };
+    for (line, says) in [
+        ("client_port = 4379", "Ports cannot change yet"),
+        ("version = \"3.6.16\"", "The version cannot change yet"),
+    ] {
+        site.write("main.tf", &with(line))?;
+        let plan = site.plan()?;
+        assert_eq!(plan.code, 1, "{plan}");
+        plan.expect_says(says);
+    }
+    site.write("main.tf", &text)?;
+    let mut variables = site.quickstart();
+    variables["hosts"] = json!([variables["hosts"][0], variables["hosts"][1]]);
+    site.set(&variables)?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Members cannot be added or removed yet");
+    site.set(&site.quickstart())?;
+    site.expect_no_change()?;
+    site.down()
+}

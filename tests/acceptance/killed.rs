@@ -1,0 +1,115 @@
+//! The provider is killed after every step of a creation; the next apply goes on from there.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read,
+    path::Path,
+    process::Child,
+    time::{Duration, Instant},
+};
+
+use lab::{HostSpec, Release};
+use tests::{Outcome, Site, cluster::Member};
+
+/// Steps of the whole creation are fewer.
+const MOST_KILLS: usize = 60;
+
+/// Steps that a log of the provider says were done.
+fn steps(log: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let step = |line: &str| {
+        let (_, rest) = line.split_once("step done")?;
+        Some(rest.split_once("step=\"")?.1.split_once('"')?.0.to_owned())
+    };
+    text.lines().filter_map(step).collect()
+}
+
+/// The provider processes that this CLI started, by the parent's id.
+fn providers(parent: u32) -> Vec<String> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let mut found: Vec<String> = children
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    // The CLI starts it from any of its threads.
+    for task in fs::read_dir(format!("/proc/{parent}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        found.extend(children.split_whitespace().map(str::to_owned));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Runs an apply and kills the provider as soon as it did a step that is not in `known`. Gives
+/// whether it was killed.
+fn apply_and_kill(
+    site: &Site,
+    log: &Path,
+    known: &mut BTreeSet<String>,
+) -> Result<bool, Box<dyn std::error::Error>> {
+    let _ = fs::remove_file(log);
+    let mut child: Child = site.start(&["apply", "-auto-approve", "-no-color"], log)?;
+    let end = Instant::now() + Duration::from_secs(300);
+    loop {
+        let done = steps(log);
+        if let Some(new) = done.difference(known).next().cloned() {
+            known.insert(new);
+            for provider in providers(child.id()) {
+                // Ours: the child of the CLI that we started.
+                let _ = std::process::Command::new("kill")
+                    .args(["-KILL", &provider])
+                    .status();
+            }
+            child.wait()?;
+            return Ok(true);
+        }
+        if let Some(status) = child.try_wait()? {
+            let mut text = String::new();
+            if let Some(mut output) = child.stderr.take() {
+                output.read_to_string(&mut text)?;
+            }
+            assert!(status.success(), "an apply that nobody killed: {text}");
+            return Ok(false);
+        }
+        assert!(
+            Instant::now() < end,
+            "an apply takes more than five minutes"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_creation_that_is_killed_after_every_step_is_completed() -> Outcome {
+    let site = Site::new("killed", vec![HostSpec::new(Release::Bookworm); 3])?;
+    site.example("quickstart")?;
+    site.set(&site.quickstart())?;
+    site.init()?;
+    let log = site.directory().join("provider.log");
+    let mut known = BTreeSet::new();
+    let mut kills = 0;
+    while apply_and_kill(&site, &log, &mut known)? {
+        kills += 1;
+        assert!(kills < MOST_KILLS, "it does not come to an end: {known:?}");
+    }
+    assert!(kills > 8, "it was killed {kills} times: {known:?}");
+    let member = Member {
+        host: &site.hosts()[0],
+        cluster: "demo",
+        key: "1",
+        port: 2379,
+    };
+    let health = member.etcdctl(&["endpoint", "health", "--cluster"])?;
+    assert_eq!(health.matches("is healthy").count(), 3, "{health}");
+    assert_eq!(site.state("etcd_cluster.demo")?["status"], "ready");
+    site.expect_no_change()?;
+    site.destroy()?.expect_ok();
+    site.down()
+}

@@ -1,0 +1,12 @@
+//! The provider as users run it: real CLIs, real hosts, real etcd and step-ca.
+//!
+//! Needs root and boots hosts; run by `cargo lab test acceptance`.
+
+mod bad_input;
+mod drift;
+mod faults;
+mod killed;
+mod logins;
+mod quickstart;
+mod secrets;
+mod sharing;
