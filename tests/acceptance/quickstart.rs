@@ -41,9 +41,7 @@ fn life(site: &Site) -> Outcome {
     for host in site.hosts() {
         host.kill()?;
     }
-    for host in site.hosts() {
-        host.boot()?;
-    }
+    site.boot_all()?;
     until("all members answer after the boot", || {
         member
             .etcdctl(&["endpoint", "health", "--cluster"])

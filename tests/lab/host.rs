@@ -11,7 +11,7 @@ use crate::bridge::{self, Network};
 use crate::command::{self, command};
 use crate::credentials;
 use crate::home::Home;
-use crate::machine::{self, Machine};
+use crate::machine::{self, Goal, Machine};
 use crate::overlay;
 use crate::process::Process;
 use crate::root;
@@ -234,8 +234,12 @@ impl Host {
         Ok(())
     }
 
-    /// Starts a host that is off and waits until it is up.
+    /// Starts a host that is off and waits until people can log in.
     pub fn boot(&self) -> Result<(), Error> {
+        self.start(Goal::Logins)
+    }
+
+    fn start(&self, goal: Goal) -> Result<(), Error> {
         if self.is_on() {
             return Err(Error::IsOn {
                 host: self.host_name().to_owned(),
@@ -249,7 +253,7 @@ impl Host {
         overlay::mount(&self.home, &self.record.spec, &self.machine.directory).map_err(failed)?;
         overlay::seal(&self.record.spec, &self.machine.directory).map_err(failed)?;
         let keeper = self.machine.start()?;
-        Ok(self.machine.wait_up(&keeper, None)?)
+        Ok(self.machine.wait_up(&keeper, None, goal)?)
     }
 
     /// Shuts the host down in order, and waits until it is up again.
@@ -257,7 +261,7 @@ impl Host {
         let keeper = self.keeper().ok_or_else(|| self.machine.off())?;
         let before = self.init()?;
         self.root_text(&["systemctl", "--no-block", "reboot"])?;
-        Ok(self.machine.wait_up(&keeper, Some(&before))?)
+        Ok(self.machine.wait_up(&keeper, Some(&before), Goal::Logins)?)
     }
 
     /// Drops all frames from and to the host in silence; its link stays up.
@@ -307,7 +311,7 @@ impl Host {
             host: self.host_name().to_owned(),
             source,
         })?;
-        self.boot()
+        self.start(Goal::Settled)
     }
 
     /// Ends the host and unmounts its root; its files stay.

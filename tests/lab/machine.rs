@@ -114,6 +114,15 @@ pub enum Error {
     },
 }
 
+/// When a host counts as up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// systemd has started everything.
+    Settled,
+    /// People can log in. What was installed on the host since may still wait for other hosts.
+    Logins,
+}
+
 /// A container's place: what is the same whether it runs or not.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
@@ -203,10 +212,15 @@ impl Machine {
             .then_some(process)
     }
 
-    /// Waits until systemd in the container has started everything and sshd answers.
+    /// Waits until sshd answers and `goal` is reached.
     ///
     /// `before` is the init process of an earlier start, which does not count.
-    pub(crate) fn wait_up(&self, keeper: &Process, before: Option<&Process>) -> Result<(), Error> {
+    pub(crate) fn wait_up(
+        &self,
+        keeper: &Process,
+        before: Option<&Process>,
+        goal: Goal,
+    ) -> Result<(), Error> {
         let end = Instant::now() + UP_WITHIN;
         let mut seen = "its init has not started".to_owned();
         while Instant::now() < end {
@@ -214,9 +228,10 @@ impl Machine {
                 return Err(self.ended());
             }
             if let Some(init) = self.init(keeper).filter(|init| Some(init) != before) {
-                let output = self.inside(&init, &["systemctl", "is-system-running", "--wait"])?;
+                let output = self.inside(&init, &["systemctl", "is-system-running"])?;
                 let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-                if matches!(state.as_str(), "running" | "degraded") {
+                let is_settled = matches!(state.as_str(), "running" | "degraded");
+                if is_settled || (goal == Goal::Logins && self.takes_logins(&init)?) {
                     if answers_ssh(self.address, end) {
                         return Ok(());
                     }
@@ -231,6 +246,16 @@ impl Machine {
             thread::sleep(LOOK_AGAIN);
         }
         Err(self.not_up(&seen))
+    }
+
+    fn takes_logins(&self, init: &Process) -> Result<bool, Error> {
+        let argv = [
+            "systemctl",
+            "is-active",
+            "ssh.service",
+            "systemd-user-sessions.service",
+        ];
+        Ok(self.inside(init, &argv)?.status.success())
     }
 
     /// The first process inside the container, once the container has its own root.

@@ -112,6 +112,21 @@ impl Site {
         &self.archives
     }
 
+    /// Starts all hosts side by side: what runs on them may wait for each other.
+    pub fn boot_all(&self) -> Result<(), Box<dyn Error>> {
+        std::thread::scope(|scope| {
+            let boots: Vec<_> = self
+                .hosts()
+                .iter()
+                .map(|host| scope.spawn(move || host.boot()))
+                .collect();
+            for boot in boots {
+                boot.join().expect("a boot does not panic")?;
+            }
+            Ok(())
+        })
+    }
+
     /// Takes the hosts down.
     pub fn down(self) -> Result<(), Box<dyn Error>> {
         Ok(self.lab.down()?)

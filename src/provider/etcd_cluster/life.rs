@@ -171,6 +171,7 @@ async fn plan_creation(
         diagnostics,
     )
     .await;
+    offered(&context, desired, &facts, diagnostics).await;
     let id = session::unfinished(&facts);
     let mut problems = Problems::default();
     cluster::admit(
@@ -180,6 +181,44 @@ async fn plan_creation(
         &mut problems,
     );
     diagnostics.extend(report::problems(problems));
+}
+
+/// Says whether the version can be had for the architectures of the hosts that were seen.
+async fn offered(
+    context: &Context,
+    desired: &Desired,
+    facts: &Facts,
+    diagnostics: &mut Diagnostics,
+) {
+    let seen: BTreeSet<Architecture> = facts
+        .values()
+        .filter_map(|fact| Architecture::from_machine(&fact.known()?.architecture))
+        .collect();
+    for architecture in seen {
+        let release = Release {
+            program: Program::Etcd,
+            version: desired.version.clone(),
+            architecture,
+        };
+        let Err(error) = context.downloads.offers(&release).await else {
+            continue;
+        };
+        let detail = format!(
+            "{}{}",
+            report::sentence(&report::chain(&error)),
+            report::hint(&error.hint())
+        );
+        let diagnostic = match error {
+            download::Error::NoSuchRelease { .. } => {
+                Diagnostic::error(format!("There is no etcd {}", desired.version), detail)
+            }
+            _ => Diagnostic::warning(
+                format!("Whether there is an etcd {} is not known", desired.version),
+                detail,
+            ),
+        };
+        diagnostics.push(diagnostic.at(Path::attribute("version")));
+    }
 }
 
 fn plan_update(
