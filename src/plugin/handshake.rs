@@ -47,7 +47,9 @@ impl Handshake {
             return Err(Error::NotStartedByCore);
         }
         if let Some(versions) = variable("PLUGIN_PROTOCOL_VERSIONS") {
-            let mut parsed = versions.split(',').filter_map(|text| text.trim().parse::<u32>().ok());
+            let mut parsed = versions
+                .split(',')
+                .filter_map(|text| text.trim().parse::<u32>().ok());
             if !parsed.any(|version| version == PROTOCOL) {
                 return Err(Error::NoCommonVersion(versions));
             }
@@ -102,7 +104,12 @@ mod tests {
     use super::*;
 
     fn environment<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
-        |name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned())
+        |name| {
+            pairs
+                .iter()
+                .find(|pair| pair.0 == name)
+                .map(|pair| pair.1.to_owned())
+        }
     }
 
     #[test]

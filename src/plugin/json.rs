@@ -55,7 +55,12 @@ fn read(json: &Json, ty: &Type, place: &str) -> Result<Value, String> {
             .as_object()
             .ok_or_else(wrong)?
             .iter()
-            .map(|(name, json)| Ok((name.clone(), read(json, element, &format!("{place}.{name}"))?)))
+            .map(|(name, json)| {
+                Ok((
+                    name.clone(),
+                    read(json, element, &format!("{place}.{name}"))?,
+                ))
+            })
             .collect::<Result<_, _>>()
             .map(Value::Map),
         Type::Object(Object { members, .. }) => {
@@ -71,9 +76,15 @@ fn read(json: &Json, ty: &Type, place: &str) -> Result<Value, String> {
         }
         Type::Dynamic => {
             let (ty, value) = (json.get("type"), json.get("value"));
-            let ty = ty.and_then(|ty| Type::from_json(ty).ok()).ok_or_else(wrong)?;
+            let ty = ty
+                .and_then(|ty| Type::from_json(ty).ok())
+                .ok_or_else(wrong)?;
             let value = read(value.unwrap_or(&Json::Null), &ty, place)?;
-            Ok(if value.is_null() { Value::Null } else { Value::Dynamic(Box::new((ty, value))) })
+            Ok(if value.is_null() {
+                Value::Null
+            } else {
+                Value::Dynamic(Box::new((ty, value)))
+            })
         }
     }
 }
@@ -88,9 +99,10 @@ pub fn to_json(value: &Value) -> Json {
             .unwrap_or_else(|_| Json::String(number.as_str().to_owned())),
         Value::String(text) => Json::String(text.clone()),
         Value::List(elements) => elements.iter().map(to_json).collect(),
-        Value::Map(members) => {
-            members.iter().map(|(name, value)| (name.clone(), to_json(value))).collect()
-        }
+        Value::Map(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), to_json(value)))
+            .collect(),
         Value::Dynamic(inner) => {
             serde_json::json!({ "type": inner.0.to_json(), "value": to_json(&inner.1) })
         }
@@ -103,7 +115,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let ty = Type::object([("nodes", Type::Dynamic), ("port", Type::Number), ("unset", Type::String)]);
+        let ty = Type::object([
+            ("nodes", Type::Dynamic),
+            ("port", Type::Number),
+            ("unset", Type::String),
+        ]);
         let inner = Type::map(Type::object([("host", Type::String)]));
         let nodes = Value::object([("1", Value::object([("host", Value::string("h"))]))]);
         let value = Value::object([

@@ -1,7 +1,7 @@
 //! Terraform plugin protocol 5 for providers written in Rust.
 //!
-//! Speaks the handshake, AutoMTLS, all calls of `tfplugin5` 5.10 and go-plugin's own services, and
-//! translates between them and the traits in [`provider`]. It decides what is on the wire and
+//! Speaks the handshake, mutual TLS, all calls of `tfplugin5` 5.10 and go-plugin's own services,
+//! and translates between them and the traits in [`provider`]. It decides what is on the wire and
 //! nothing of what a resource means.
 //!
 //! It must never know of etcd, SSH or Talos, open a network connection, or print anything to
@@ -22,15 +22,33 @@ mod tls;
 mod types;
 mod value;
 
-#[allow(warnings, clippy::all, clippy::pedantic, reason = "generated from proto/")]
+#[allow(
+    warnings,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from proto/"
+)]
+#[rustfmt::skip]
 #[path = "gen/tfplugin5.rs"]
 pub mod tfplugin5;
 
-#[allow(warnings, clippy::all, clippy::pedantic, reason = "generated from proto/")]
+#[allow(
+    warnings,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from proto/"
+)]
+#[rustfmt::skip]
 #[path = "gen/plugin.rs"]
 pub mod go_plugin;
 
-#[allow(warnings, clippy::all, clippy::pedantic, reason = "generated from proto/")]
+#[allow(
+    warnings,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from proto/"
+)]
+#[rustfmt::skip]
 #[path = "gen/health.rs"]
 pub mod health;
 

@@ -33,8 +33,17 @@ pub(crate) fn install(name: &'static str, variable: impl Fn(&str) -> Option<Stri
             .with_default(level)
             // Their trace lines are about bytes on the wire and hold what passes there.
             .with_targets(
-                ["h2", "hyper", "hyper_util", "rustls", "russh", "tonic", "tower", "reqwest"]
-                    .map(|target| (target, level.min(LevelFilter::WARN))),
+                [
+                    "h2",
+                    "hyper",
+                    "hyper_util",
+                    "rustls",
+                    "russh",
+                    "tonic",
+                    "tower",
+                    "reqwest",
+                ]
+                .map(|target| (target, level.min(LevelFilter::WARN))),
             ),
     );
     // A second call, as in tests, keeps the first subscriber.
@@ -61,10 +70,12 @@ struct Fields(BTreeMap<String, Json>);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), Json::String(format!("{value:?}")));
+        self.0
+            .insert(field.name().to_owned(), Json::String(format!("{value:?}")));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), Json::String(value.to_owned()));
+        self.0
+            .insert(field.name().to_owned(), Json::String(value.to_owned()));
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.0.insert(field.name().to_owned(), value.into());
@@ -78,7 +89,12 @@ impl Visit for Fields {
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
-    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+    fn on_new_span(
+        &self,
+        attributes: &span::Attributes<'_>,
+        id: &span::Id,
+        context: Context<'_, S>,
+    ) {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
@@ -96,7 +112,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             }
         }
         event.record(&mut line);
-        let message = line.0.remove("message").unwrap_or_else(|| Json::String(String::new()));
+        let message = line
+            .0
+            .remove("message")
+            .unwrap_or_else(|| Json::String(String::new()));
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
             Level::WARN => "warn",
@@ -116,8 +135,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         if text.len() > 60_000 {
             text = format!(
                 r#"{{"@level":"{level}","@message":"a log line was too long","@module":"{}","@timestamp":{}}}"#,
-                self.module,
-                line.0["@timestamp"]
+                self.module, line.0["@timestamp"]
             );
         }
         text.push('\n');

@@ -69,11 +69,17 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn peek(&self) -> Result<Marker> {
-        self.bytes.first().map(|byte| Marker::from_u8(*byte)).ok_or(DecodeError::Malformed)
+        self.bytes
+            .first()
+            .map(|byte| Marker::from_u8(*byte))
+            .ok_or(DecodeError::Malformed)
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (head, tail) = self.bytes.split_at_checked(count).ok_or(DecodeError::Malformed)?;
+        let (head, tail) = self
+            .bytes
+            .split_at_checked(count)
+            .ok_or(DecodeError::Malformed)?;
         self.bytes = tail;
         Ok(head)
     }
@@ -139,7 +145,9 @@ impl<'a> Reader<'a> {
                 let mut members = BTreeMap::new();
                 for _ in 0..length {
                     let name: String = self.text()?.nfc().collect();
-                    let ty = types.get(&name).ok_or_else(|| DecodeError::Member(name.clone()))?;
+                    let ty = types
+                        .get(&name)
+                        .ok_or_else(|| DecodeError::Member(name.clone()))?;
                     members.insert(name, self.value(ty, depth + 1)?);
                 }
                 match types.keys().find(|name| !members.contains_key(*name)) {
@@ -161,8 +169,7 @@ impl<'a> Reader<'a> {
 
     /// Any extension of at most one byte is a plain unknown, whatever its type.
     fn unknown(&mut self) -> Result<Value> {
-        let meta =
-            rd::read_ext_meta(&mut self.bytes).map_err(|_| DecodeError::Malformed)?;
+        let meta = rd::read_ext_meta(&mut self.bytes).map_err(|_| DecodeError::Malformed)?;
         let length = usize::try_from(meta.size).map_err(|_| DecodeError::Malformed)?;
         let payload = self.take(length)?;
         if length <= 1 || meta.typeid != REFINED || length > REFINEMENT_LIMIT {
@@ -241,10 +248,10 @@ impl<'a> Reader<'a> {
     fn binary(&mut self) -> Result<&'a [u8]> {
         let found = self.peek()?;
         let length = match found {
-            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => rd::read_bin_len(&mut self.bytes)
-                .map_err(|_| DecodeError::Malformed)?,
-            _ => rd::read_str_len(&mut self.bytes)
-                .map_err(|_| mismatch(found, &Type::String))?,
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+                rd::read_bin_len(&mut self.bytes).map_err(|_| DecodeError::Malformed)?
+            }
+            _ => rd::read_str_len(&mut self.bytes).map_err(|_| mismatch(found, &Type::String))?,
         };
         self.take(usize::try_from(length).map_err(|_| DecodeError::Malformed)?)
     }
@@ -263,7 +270,10 @@ impl<'a> Reader<'a> {
 }
 
 fn mismatch(found: Marker, ty: &Type) -> DecodeError {
-    DecodeError::Mismatch { found: format!("{found:?}"), wanted: ty.to_string() }
+    DecodeError::Mismatch {
+        found: format!("{found:?}"),
+        wanted: ty.to_string(),
+    }
 }
 
 const INFALLIBLE: &str = "writing to a vector does not fail";
@@ -338,7 +348,10 @@ fn natural_type(value: &Value) -> Type {
         Value::String(_) => Type::String,
         Value::List(elements) => Type::Tuple(elements.iter().map(natural_type).collect()),
         Value::Map(members) => Type::Object(Object {
-            members: members.iter().map(|(name, value)| (name.clone(), natural_type(value))).collect(),
+            members: members
+                .iter()
+                .map(|(name, value)| (name.clone(), natural_type(value)))
+                .collect(),
             optional: Vec::new(),
         }),
         Value::Dynamic(inner) => inner.0.clone(),
@@ -402,8 +415,16 @@ mod tests {
 
     fn round_trip(hex: &str, ty: &Type, value: &Value) {
         let bytes = hex::decode(hex.replace(' ', "")).expect("hex");
-        assert_eq!(&decode(&bytes, ty).expect("a value"), value, "decoding {hex}");
-        assert_eq!(hex::encode(encode(value, ty)), hex.replace(' ', ""), "encoding {value:?}");
+        assert_eq!(
+            &decode(&bytes, ty).expect("a value"),
+            value,
+            "decoding {hex}"
+        );
+        assert_eq!(
+            hex::encode(encode(value, ty)),
+            hex.replace(' ', ""),
+            "encoding {value:?}"
+        );
     }
 
     // The bytes below are what go-cty 1.18 writes (`cty/msgpack/roundtrip_test.go` has the same values).
@@ -422,7 +443,10 @@ mod tests {
         round_trip(
             "c7030c8101c2",
             &Type::String,
-            &Value::Unknown(Box::new(Refinement { null: Some(false), ..Refinement::default() })),
+            &Value::Unknown(Box::new(Refinement {
+                null: Some(false),
+                ..Refinement::default()
+            })),
         );
         round_trip(
             "82a161a178a16202",
@@ -438,14 +462,22 @@ mod tests {
 
     #[test]
     fn keeps_numbers_that_no_float_holds() {
-        for text in ["0.1", "9223372036854775808", "-9223372036854775809", "1e400"] {
+        for text in [
+            "0.1",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "1e400",
+        ] {
             let number = Value::Number(Number::parse(text).expect("a number"));
             let bytes = encode(&number, &Type::Number);
             assert_eq!(decode(&bytes, &Type::Number).expect("a value"), number);
         }
         let float = [0xcb, 0x3f, 0xb9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a];
         let number = decode(&float, &Type::Number).expect("a value");
-        assert_eq!(number, Value::Number(Number::parse("0.1").expect("a number")));
+        assert_eq!(
+            number,
+            Value::Number(Number::parse("0.1").expect("a number"))
+        );
     }
 
     #[test]
@@ -453,7 +485,10 @@ mod tests {
         let decomposed = wr::write_str;
         let mut bytes = Vec::new();
         decomposed(&mut bytes, "e\u{301}").expect("a vector");
-        assert_eq!(decode(&bytes, &Type::String).expect("a value"), Value::string("\u{e9}"));
+        assert_eq!(
+            decode(&bytes, &Type::String).expect("a value"),
+            Value::string("\u{e9}")
+        );
     }
 
     #[test]

@@ -52,7 +52,9 @@ impl Path {
                 Segment::Index(index) => Selector::ElementKeyInt(*index),
             }),
         });
-        AttributePath { steps: steps.collect() }
+        AttributePath {
+            steps: steps.collect(),
+        }
     }
 }
 

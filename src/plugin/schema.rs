@@ -151,9 +151,10 @@ impl Attribute {
 impl Block {
     /// The type of the block's value: an object with every attribute and block.
     pub fn ty(&self) -> Type {
-        let attributes = self.attributes.iter().map(|attribute| {
-            (attribute.name.to_owned(), without_optional(&attribute.ty))
-        });
+        let attributes = self
+            .attributes
+            .iter()
+            .map(|attribute| (attribute.name.to_owned(), without_optional(&attribute.ty)));
         let blocks = self.blocks.iter().map(|nested| {
             let inner = nested.block.ty();
             let ty = match nested.nesting {
@@ -171,7 +172,9 @@ impl Block {
 
     /// The attribute of that name.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.name == name)
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name == name)
     }
 
     /// Makes write-only attributes null, as plans and states must have them.
@@ -186,10 +189,14 @@ impl Block {
                 match (members.get_mut(nested.name), nested.nesting) {
                     (Some(inner), Nesting::Single) => nested.block.forget_write_only(inner),
                     (Some(Value::List(inner)), Nesting::List) => {
-                        inner.iter_mut().for_each(|inner| nested.block.forget_write_only(inner));
+                        for inner in inner {
+                            nested.block.forget_write_only(inner);
+                        }
                     }
                     (Some(Value::Map(inner)), Nesting::Map) => {
-                        inner.values_mut().for_each(|inner| nested.block.forget_write_only(inner));
+                        for inner in inner.values_mut() {
+                            nested.block.forget_write_only(inner);
+                        }
                     }
                     _ => {}
                 }
@@ -219,7 +226,11 @@ impl NestedBlock {
             Nesting::Map => (NestingMode::Map, 0),
         };
         // SINGLE wants min = max or 0 and 1; MAP and LIST leave counting to the provider.
-        let max_items = if nesting == NestingMode::Single { 0 } else { max_items };
+        let max_items = if nesting == NestingMode::Single {
+            0
+        } else {
+            max_items
+        };
         tfplugin5::schema::NestedBlock {
             type_name: self.name.to_owned(),
             block: Some(self.block.to_wire()),
@@ -232,7 +243,10 @@ impl NestedBlock {
 
 impl Schema {
     pub(crate) fn to_wire(&self) -> tfplugin5::Schema {
-        tfplugin5::Schema { version: self.version, block: Some(self.block.to_wire()) }
+        tfplugin5::Schema {
+            version: self.version,
+            block: Some(self.block.to_wire()),
+        }
     }
 
     /// What Core would refuse, which breaks every command of a user (`internal_validate.go`).
@@ -245,11 +259,23 @@ impl Schema {
 
 fn check(block: &Block, place: &str, problems: &mut Vec<String>) {
     const RESERVED: [&str; 10] = [
-        "count", "for_each", "provider", "depends_on", "connection", "provisioner", "lifecycle",
-        "locals", "_", "provisioners",
+        "count",
+        "for_each",
+        "provider",
+        "depends_on",
+        "connection",
+        "provisioner",
+        "lifecycle",
+        "locals",
+        "_",
+        "provisioners",
     ];
     let mut names = std::collections::BTreeSet::new();
-    let all = block.attributes.iter().map(|a| a.name).chain(block.blocks.iter().map(|b| b.name));
+    let all = block
+        .attributes
+        .iter()
+        .map(|a| a.name)
+        .chain(block.blocks.iter().map(|b| b.name));
     for name in all {
         if !names.insert(name) {
             problems.push(format!("{place}{name} is defined twice"));
@@ -264,7 +290,10 @@ fn check(block: &Block, place: &str, problems: &mut Vec<String>) {
     }
     for attribute in &block.attributes {
         if attribute.write_only && attribute.is_computed() {
-            problems.push(format!("{place}{} is write-only and computed", attribute.name));
+            problems.push(format!(
+                "{place}{} is write-only and computed",
+                attribute.name
+            ));
         }
     }
     for nested in &block.blocks {

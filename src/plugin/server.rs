@@ -82,7 +82,10 @@ pub fn serve(provider: impl Provider, address: &str) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "there is no other way to tell whoever started us")]
+#[expect(
+    clippy::print_stderr,
+    reason = "there is no other way to tell whoever started us"
+)]
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -96,7 +99,11 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 async fn run(provider: Arc<dyn Provider>, debug: Option<&str>) -> Result<(), Error> {
     let handshake = match debug {
-        Some(_) => Handshake { client_certificate: None, multiplex: false, socket_directory: None },
+        Some(_) => Handshake {
+            client_certificate: None,
+            multiplex: false,
+            socket_directory: None,
+        },
         None => Handshake::read(|name| std::env::var(name).ok())?,
     };
     let (tls, certificate) = match &handshake.client_certificate {
@@ -106,8 +113,9 @@ async fn run(provider: Arc<dyn Provider>, debug: Option<&str>) -> Result<(), Err
         }
         None => (None, String::new()),
     };
-    let (listener, directory) =
-        Listener::open(handshake.socket_directory.as_deref()).await.map_err(Error::Listen)?;
+    let (listener, directory) = Listener::open(handshake.socket_directory.as_deref())
+        .await
+        .map_err(Error::Listen)?;
     let (shutdown, mut ended) = watch::channel(false);
     // The first connection is Core's; when it closes without Shutdown, Core is gone.
     let (gone, lost) = watch::channel(false);
@@ -164,7 +172,7 @@ async fn run(provider: Arc<dyn Provider>, debug: Option<&str>) -> Result<(), Err
 
 async fn core_is_gone(mut lost: watch::Receiver<bool>) {
     if lost.wait_for(|lost| *lost).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -268,7 +276,12 @@ fn accept(
                 };
                 let guard = watched.then(|| Guard(gone));
                 // The server is gone: so is the wish to serve.
-                let _ = sender.send(Ok(Connection { stream, _guard: guard })).await;
+                let _ = sender
+                    .send(Ok(Connection {
+                        stream,
+                        _guard: guard,
+                    }))
+                    .await;
             });
         }
     });

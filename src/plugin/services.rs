@@ -76,9 +76,9 @@ impl Health for Healthy {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         match request.into_inner().service.as_str() {
-            "" | "plugin" => {
-                Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
-            }
+            "" | "plugin" => Ok(Response::new(HealthCheckResponse {
+                status: ServingStatus::Serving.into(),
+            })),
             _ => Err(Status::not_found("unknown service")),
         }
     }

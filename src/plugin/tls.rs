@@ -1,4 +1,4 @@
-//! AutoMTLS: a certificate for this process, and a verifier that takes exactly Core's.
+//! Mutual TLS: a certificate for this process, and a verifier that takes exactly Core's.
 //!
 //! Core's certificate is self-signed with CA:true and a P-521 key, which a stock verifier refuses
 //! as an end entity; so the presented bytes are compared with those from the environment, and the
@@ -39,7 +39,10 @@ pub(crate) fn configure(client_pem: &str) -> Result<(ServerConfig, String), Erro
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(Error::Configuration)?
-        .with_client_cert_verifier(Arc::new(Pinned { certificate: pinned, provider }))
+        .with_client_cert_verifier(Arc::new(Pinned {
+            certificate: pinned,
+            provider,
+        }))
         .with_single_cert(
             vec![certificate],
             PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),
@@ -95,6 +98,8 @@ impl ClientCertVerifier for Pinned {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -53,7 +53,10 @@ impl Type {
     /// An object whose members are all required.
     pub fn object<const N: usize>(members: [(&str, Self); N]) -> Self {
         Self::Object(Object {
-            members: members.into_iter().map(|(name, ty)| (name.to_owned(), ty)).collect(),
+            members: members
+                .into_iter()
+                .map(|(name, ty)| (name.to_owned(), ty))
+                .collect(),
             optional: Vec::new(),
         })
     }
@@ -70,11 +73,16 @@ impl Type {
             Self::Set(element) => json!(["set", element.to_json()]),
             Self::Map(element) => json!(["map", element.to_json()]),
             Self::Tuple(elements) => {
-                json!(["tuple", elements.iter().map(Self::to_json).collect::<Vec<_>>()])
+                json!([
+                    "tuple",
+                    elements.iter().map(Self::to_json).collect::<Vec<_>>()
+                ])
             }
             Self::Object(Object { members, optional }) => {
-                let members: serde_json::Map<_, _> =
-                    members.iter().map(|(name, ty)| (name.clone(), ty.to_json())).collect();
+                let members: serde_json::Map<_, _> = members
+                    .iter()
+                    .map(|(name, ty)| (name.clone(), ty.to_json()))
+                    .collect();
                 if optional.is_empty() {
                     json!(["object", members])
                 } else {
@@ -100,7 +108,10 @@ impl Type {
             };
         }
         let parts = json.as_array().ok_or_else(invalid)?;
-        let kind = parts.first().and_then(|kind| kind.as_str()).ok_or_else(invalid)?;
+        let kind = parts
+            .first()
+            .and_then(|kind| kind.as_str())
+            .ok_or_else(invalid)?;
         let inner = parts.get(1).ok_or_else(invalid)?;
         match kind {
             "list" => Ok(Self::list(Self::from_json(inner)?)),
@@ -125,7 +136,10 @@ impl Type {
                     .get(2)
                     .and_then(|names| names.as_array())
                     .map(|names| {
-                        names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+                        names
+                            .iter()
+                            .filter_map(|name| name.as_str().map(str::to_owned))
+                            .collect()
                     })
                     .unwrap_or_default(),
             })),

@@ -52,9 +52,8 @@ impl Number {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-        let digits_only = |text: &str| {
-            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-        };
+        let digits_only =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
         (digits_only(whole) && digits_only(fraction) && digits_only(exponent))
             .then(|| Self(text.to_owned()))
@@ -115,7 +114,12 @@ impl Value {
 
     /// An object or map.
     pub fn object<K: Into<String>>(members: impl IntoIterator<Item = (K, Self)>) -> Self {
-        Self::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        Self::Map(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        )
     }
 
     /// The value itself, without the type that a dynamic one carries.

@@ -23,7 +23,11 @@ pub(super) struct Entry<T: ?Sized> {
 impl<T: ?Sized> Clone for Entry<T> {
     fn clone(&self) -> Self {
         let Self { object, schema, ty } = self;
-        Self { object: Arc::clone(object), schema: Arc::clone(schema), ty: ty.clone() }
+        Self {
+            object: Arc::clone(object),
+            schema: Arc::clone(schema),
+            ty: ty.clone(),
+        }
     }
 }
 
@@ -66,12 +70,16 @@ impl Catalog {
             data_sources: self
                 .data_sources
                 .keys()
-                .map(|name| DataSourceMetadata { type_name: name.clone() })
+                .map(|name| DataSourceMetadata {
+                    type_name: name.clone(),
+                })
                 .collect(),
             resources: self
                 .resources
                 .keys()
-                .map(|name| ResourceMetadata { type_name: name.clone() })
+                .map(|name| ResourceMetadata {
+                    type_name: name.clone(),
+                })
                 .collect(),
             functions: self
                 .functions
@@ -106,15 +114,17 @@ impl Catalog {
         use wire::{ResourceIdentitySchema, resource_identity_schema::IdentityAttribute};
         let identity_schemas = self.resources.iter().filter_map(|(name, entry)| {
             let identity = entry.object.identity()?;
-            let attributes = identity.attributes.iter().map(|(name, description)| {
-                IdentityAttribute {
-                    name: (*name).to_owned(),
-                    r#type: Type::String.to_json().to_string().into_bytes(),
-                    required_for_import: true,
-                    optional_for_import: false,
-                    description: (*description).to_owned(),
-                }
-            });
+            let attributes =
+                identity
+                    .attributes
+                    .iter()
+                    .map(|(name, description)| IdentityAttribute {
+                        name: (*name).to_owned(),
+                        r#type: Type::String.to_json().to_string().into_bytes(),
+                        required_for_import: true,
+                        optional_for_import: false,
+                        description: (*description).to_owned(),
+                    });
             Some((
                 name.clone(),
                 ResourceIdentitySchema {
@@ -154,7 +164,10 @@ impl Catalog {
                 deprecation_message: String::new(),
             }
         };
-        self.functions.iter().map(|(name, function)| (name.clone(), on_wire(function))).collect()
+        self.functions
+            .iter()
+            .map(|(name, function)| (name.clone(), on_wire(function)))
+            .collect()
     }
 }
 

@@ -7,11 +7,7 @@
 mod catalog;
 mod resource;
 
-use std::{
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-};
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use futures::{FutureExt, Stream};
 use tokio::sync::watch;
@@ -50,7 +46,11 @@ impl Drop for Busy {
 impl Rpc {
     pub(crate) fn new(provider: Arc<dyn Provider>) -> Self {
         let catalog = Arc::new(Catalog::new(provider.as_ref()));
-        Self { provider, catalog, busy: watch::Sender::new(0) }
+        Self {
+            provider,
+            catalog,
+            busy: watch::Sender::new(0),
+        }
     }
 
     /// How many calls that change something run now.
@@ -109,7 +109,9 @@ impl Rpc {
 
 /// Reads a value off the wire; what Core sends always fits unless one of us has a defect.
 fn decode(value: Option<&DynamicValue>, ty: &Type) -> Result<Value, Diagnostics> {
-    let Some(value) = value else { return Ok(Value::Null) };
+    let Some(value) = value else {
+        return Ok(Value::Null);
+    };
     let decoded = if value.msgpack.is_empty() && !value.json.is_empty() {
         serde_json::from_slice(&value.json)
             .map_err(|error| error.to_string())
@@ -126,8 +128,11 @@ fn decode(value: Option<&DynamicValue>, ty: &Type) -> Result<Value, Diagnostics>
     })
 }
 
-fn encode(value: &Value, ty: &Type) -> Option<DynamicValue> {
-    Some(DynamicValue { msgpack: msgpack::encode(value, ty), json: Vec::new() })
+fn encode(value: &Value, ty: &Type) -> DynamicValue {
+    DynamicValue {
+        msgpack: msgpack::encode(value, ty),
+        json: Vec::new(),
+    }
 }
 
 fn unknown_type(name: &str) -> Diagnostics {
@@ -167,7 +172,8 @@ impl Service for Rpc {
             Err(diagnostics) => diagnostics,
             Ok(config) => {
                 let work = async move { provider.validate(&config).await };
-                self.guarded("PrepareProviderConfig", "provider", work, |failed| failed).await
+                self.guarded("PrepareProviderConfig", "provider", work, |failed| failed)
+                    .await
             }
         };
         Ok(Response::new(wire::prepare_provider_config::Response {
@@ -186,10 +192,13 @@ impl Service for Rpc {
             Err(diagnostics) => diagnostics,
             Ok(config) => {
                 let work = async move { provider.configure(config).await };
-                self.guarded("Configure", "provider", work, |failed| failed).await
+                self.guarded("Configure", "provider", work, |failed| failed)
+                    .await
             }
         };
-        Ok(Response::new(wire::configure::Response { diagnostics: diagnostics.into_wire() }))
+        Ok(Response::new(wire::configure::Response {
+            diagnostics: diagnostics.into_wire(),
+        }))
     }
 
     async fn validate_resource_type_config(
@@ -210,7 +219,8 @@ impl Service for Rpc {
         &self,
         request: Request<wire::upgrade_resource_identity::Request>,
     ) -> Answer<wire::upgrade_resource_identity::Response> {
-        resource::upgrade_identity(self, &request.into_inner())
+        let request = request.into_inner();
+        Ok(Response::new(resource::upgrade_identity(self, &request)))
     }
 
     async fn read_resource(
@@ -271,7 +281,8 @@ impl Service for Rpc {
                 Err(diagnostics) => diagnostics,
                 Ok(config) => {
                     let work = async move { entry.object.validate(&config).await };
-                    self.guarded("ValidateDataSourceConfig", &request.type_name, work, |f| f).await
+                    self.guarded("ValidateDataSourceConfig", &request.type_name, work, |f| f)
+                        .await
                 }
             },
         };
@@ -298,7 +309,7 @@ impl Service for Rpc {
                             (Value::Null, failed)
                         })
                         .await;
-                    state = encode(&value, &ty);
+                    state = Some(encode(&value, &ty));
                     diagnostics
                 }
             },
@@ -324,9 +335,11 @@ impl Service for Rpc {
         &self,
         request: Request<wire::validate_ephemeral_resource_config::Request>,
     ) -> Answer<wire::validate_ephemeral_resource_config::Response> {
-        Ok(Response::new(wire::validate_ephemeral_resource_config::Response {
-            diagnostics: unknown_type(&request.into_inner().type_name).into_wire(),
-        }))
+        Ok(Response::new(
+            wire::validate_ephemeral_resource_config::Response {
+                diagnostics: unknown_type(&request.into_inner().type_name).into_wire(),
+            },
+        ))
     }
 
     async fn open_ephemeral_resource(
@@ -375,9 +388,11 @@ impl Service for Rpc {
         &self,
         request: Request<wire::validate_list_resource_config::Request>,
     ) -> Answer<wire::validate_list_resource_config::Response> {
-        Ok(Response::new(wire::validate_list_resource_config::Response {
-            diagnostics: unknown_type(&request.into_inner().type_name).into_wire(),
-        }))
+        Ok(Response::new(
+            wire::validate_list_resource_config::Response {
+                diagnostics: unknown_type(&request.into_inner().type_name).into_wire(),
+            },
+        ))
     }
 
     async fn get_functions(
@@ -397,33 +412,43 @@ impl Service for Rpc {
         let request = request.into_inner();
         let failed = |text: String, argument: Option<i64>| wire::call_function::Response {
             result: None,
-            error: Some(wire::FunctionError { text, function_argument: argument }),
+            error: Some(wire::FunctionError {
+                text,
+                function_argument: argument,
+            }),
         };
         let Some(function) = self.catalog.functions.get(&request.name).cloned() else {
-            return Ok(Response::new(failed(format!("there is no function {}", request.name), None)));
+            return Ok(Response::new(failed(
+                format!("there is no function {}", request.name),
+                None,
+            )));
         };
         let signature = function.signature();
         let mut arguments = Vec::new();
-        for (index, (argument, parameter)) in
-            request.arguments.iter().zip(&signature.parameters).enumerate()
+        for (index, (argument, parameter)) in request
+            .arguments
+            .iter()
+            .zip(&signature.parameters)
+            .enumerate()
         {
-            match decode(Some(argument), &parameter.1) {
-                Ok(value) => arguments.push(value),
-                Err(_) => {
-                    let text = format!("{} is not a {}", parameter.0, parameter.1);
-                    return Ok(Response::new(failed(text, i64::try_from(index).ok())));
-                }
-            }
+            let Ok(value) = decode(Some(argument), &parameter.1) else {
+                let text = format!("{} is not a {}", parameter.0, parameter.1);
+                return Ok(Response::new(failed(text, i64::try_from(index).ok())));
+            };
+            arguments.push(value);
         }
         let work = async move { function.call(arguments).await };
         let result = self
             .guarded("CallFunction", &request.name, work, |_| {
-                Err(("the provider has a defect: the function panicked".to_owned(), None))
+                Err((
+                    "the provider has a defect: the function panicked".to_owned(),
+                    None,
+                ))
             })
             .await;
         Ok(Response::new(match result {
             Ok(value) => wire::call_function::Response {
-                result: encode(&value, &signature.result),
+                result: Some(encode(&value, &signature.result)),
                 error: None,
             },
             Err((text, argument)) => failed(text, argument),
@@ -455,7 +480,10 @@ impl Service for Rpc {
         &self,
         request: Request<wire::invoke_action::Request>,
     ) -> Answer<Self::InvokeActionStream> {
-        use wire::invoke_action::{Event, event::{Completed, Type}};
+        use wire::invoke_action::{
+            Event,
+            event::{Completed, Type},
+        };
         let event = Event {
             r#type: Some(Type::Completed(Completed {
                 diagnostics: unknown_type(&request.into_inner().action_type).into_wire(),
@@ -464,12 +492,11 @@ impl Service for Rpc {
         Ok(Response::new(Box::pin(futures::stream::iter([Ok(event)]))))
     }
 
-    async fn stop(
-        &self,
-        _request: Request<wire::stop::Request>,
-    ) -> Answer<wire::stop::Response> {
+    async fn stop(&self, _request: Request<wire::stop::Request>) -> Answer<wire::stop::Response> {
         self.provider.stop();
-        Ok(Response::new(wire::stop::Response { error: String::new() }))
+        Ok(Response::new(wire::stop::Response {
+            error: String::new(),
+        }))
     }
 }
 

@@ -14,7 +14,11 @@ use crate::{
 type ResourceEntry = Entry<dyn Resource>;
 
 fn find(rpc: &Rpc, name: &str) -> Result<ResourceEntry, Diagnostics> {
-    rpc.catalog.resources.get(name).cloned().ok_or_else(|| unknown_type(name))
+    rpc.catalog
+        .resources
+        .get(name)
+        .cloned()
+        .ok_or_else(|| unknown_type(name))
 }
 
 fn identity(
@@ -29,11 +33,12 @@ fn identity(
 
 fn identity_on_wire(entry: &ResourceEntry, value: &Value) -> Option<ResourceIdentityData> {
     let identity = entry.object.identity()?;
-    (!value.is_null())
-        .then(|| ResourceIdentityData { identity_data: encode(value, &identity.ty()) })
+    (!value.is_null()).then(|| ResourceIdentityData {
+        identity_data: Some(encode(value, &identity.ty())),
+    })
 }
 
-fn state_on_wire(entry: &ResourceEntry, mut state: Value) -> Option<DynamicValue> {
+fn state_on_wire(entry: &ResourceEntry, mut state: Value) -> DynamicValue {
     entry.schema.block.forget_write_only(&mut state);
     encode(&state, &entry.ty)
 }
@@ -61,14 +66,22 @@ pub(super) async fn validate(
             }
             let work = async move { entry.object.validate(&config).await };
             all.extend(
-                rpc.guarded("ValidateResourceTypeConfig", &request.type_name, work, |f| f).await,
+                rpc.guarded(
+                    "ValidateResourceTypeConfig",
+                    &request.type_name,
+                    work,
+                    |f| f,
+                )
+                .await,
             );
             all
         }
     };
-    Ok(Response::new(wire::validate_resource_type_config::Response {
-        diagnostics: diagnostics.into_wire(),
-    }))
+    Ok(Response::new(
+        wire::validate_resource_type_config::Response {
+            diagnostics: diagnostics.into_wire(),
+        },
+    ))
 }
 
 pub(super) async fn upgrade(
@@ -78,7 +91,7 @@ pub(super) async fn upgrade(
     let result = upgraded(rpc, &request).await;
     Ok(Response::new(match result {
         Ok((state, entry)) => wire::upgrade_resource_state::Response {
-            upgraded_state: state_on_wire(&entry, state),
+            upgraded_state: Some(state_on_wire(&entry, state)),
             diagnostics: Vec::new(),
         },
         Err(diagnostics) => wire::upgrade_resource_state::Response {
@@ -94,11 +107,21 @@ async fn upgraded(
 ) -> Result<(Value, ResourceEntry), Diagnostics> {
     let entry = find(rpc, &request.type_name)?;
     let unreadable = |why: String| -> Diagnostics {
-        Diagnostic::error(format!("State of {} cannot be read", request.type_name), why).into()
+        Diagnostic::error(
+            format!("State of {} cannot be read", request.type_name),
+            why,
+        )
+        .into()
     };
-    let raw = request.raw_state.as_ref().map(|raw| raw.json.as_slice()).unwrap_or_default();
+    let raw = request
+        .raw_state
+        .as_ref()
+        .map(|raw| raw.json.as_slice())
+        .unwrap_or_default();
     if raw.is_empty() {
-        return Err(unreadable("It has a form from before Terraform 0.12.".to_owned()));
+        return Err(unreadable(
+            "It has a form from before Terraform 0.12.".to_owned(),
+        ));
     }
     let raw: serde_json::Value =
         serde_json::from_slice(raw).map_err(|error| unreadable(error.to_string()))?;
@@ -107,7 +130,8 @@ async fn upgraded(
     } else {
         let (object, version) = (std::sync::Arc::clone(&entry.object), request.version);
         let work = async move { object.upgrade(version, raw).await };
-        rpc.guarded("UpgradeResourceState", &request.type_name, work, Err).await?
+        rpc.guarded("UpgradeResourceState", &request.type_name, work, Err)
+            .await?
     };
     Ok((state, entry))
 }
@@ -115,19 +139,25 @@ async fn upgraded(
 pub(super) fn upgrade_identity(
     rpc: &Rpc,
     request: &wire::upgrade_resource_identity::Request,
-) -> Answer<wire::upgrade_resource_identity::Response> {
+) -> wire::upgrade_resource_identity::Response {
     let upgraded = find(rpc, &request.type_name).and_then(|entry| {
-        let raw = request.raw_identity.as_ref().map(|raw| raw.json.as_slice()).unwrap_or_default();
+        let raw = request
+            .raw_identity
+            .as_ref()
+            .map(|raw| raw.json.as_slice())
+            .unwrap_or_default();
         let unreadable = |why: String| -> Diagnostics {
             Diagnostic::error("The identity cannot be read", why).into()
         };
-        let identity =
-            entry.object.identity().ok_or_else(|| unreadable("There is none.".to_owned()))?;
+        let identity = entry
+            .object
+            .identity()
+            .ok_or_else(|| unreadable("There is none.".to_owned()))?;
         let json = serde_json::from_slice(raw).map_err(|error| unreadable(error.to_string()))?;
         let value = json::from_json(&json, &identity.ty()).map_err(unreadable)?;
         Ok(identity_on_wire(&entry, &value))
     });
-    Ok(Response::new(match upgraded {
+    match upgraded {
         Ok(upgraded_identity) => wire::upgrade_resource_identity::Response {
             upgraded_identity,
             diagnostics: Vec::new(),
@@ -136,7 +166,7 @@ pub(super) fn upgrade_identity(
             upgraded_identity: None,
             diagnostics: diagnostics.into_wire(),
         },
-    }))
+    }
 }
 
 pub(super) async fn read(
@@ -169,7 +199,7 @@ pub(super) async fn read(
                 })
                 .await;
             wire::read_resource::Response {
-                new_state: state_on_wire(&entry, outcome.state),
+                new_state: Some(state_on_wire(&entry, outcome.state)),
                 private: outcome.private,
                 new_identity: identity_on_wire(&entry, &outcome.identity),
                 diagnostics: outcome.diagnostics.into_wire(),
@@ -207,12 +237,17 @@ pub(super) async fn plan(
     };
     let object = std::sync::Arc::clone(&entry.object);
     if change.planned.is_null() {
-        let current =
-            Current { state: change.prior, private: change.private, identity: change.identity };
+        let current = Current {
+            state: change.prior,
+            private: change.private,
+            identity: change.identity,
+        };
         let work = async move { object.plan_delete(current).await };
-        let diagnostics = rpc.guarded("PlanResourceChange", &request.type_name, work, |f| f).await;
+        let diagnostics = rpc
+            .guarded("PlanResourceChange", &request.type_name, work, |f| f)
+            .await;
         return Ok(Response::new(wire::plan_resource_change::Response {
-            planned_state: encode(&Value::Null, &entry.ty),
+            planned_state: Some(encode(&Value::Null, &entry.ty)),
             planned_private: request.prior_private,
             diagnostics: diagnostics.into_wire(),
             planned_identity: request.prior_identity,
@@ -222,16 +257,21 @@ pub(super) async fn plan(
     let before = change.clone();
     let work = async move { object.plan(change).await };
     let mut plan = rpc
-        .guarded("PlanResourceChange", &request.type_name, work, |diagnostics| Plan {
-            planned: before.prior,
-            private: before.private,
-            identity: before.identity,
-            diagnostics,
-        })
+        .guarded(
+            "PlanResourceChange",
+            &request.type_name,
+            work,
+            |diagnostics| Plan {
+                planned: before.prior,
+                private: before.private,
+                identity: before.identity,
+                diagnostics,
+            },
+        )
         .await;
     entry.schema.block.forget_write_only(&mut plan.planned);
     Ok(Response::new(wire::plan_resource_change::Response {
-        planned_state: encode(&plan.planned, &entry.ty),
+        planned_state: Some(encode(&plan.planned, &entry.ty)),
         planned_private: plan.private,
         diagnostics: plan.diagnostics.into_wire(),
         planned_identity: identity_on_wire(&entry, &plan.identity),
@@ -287,7 +327,7 @@ pub(super) async fn apply(
         })
         .await;
     Ok(Response::new(wire::apply_resource_change::Response {
-        new_state: state_on_wire(&entry, outcome.state),
+        new_state: Some(state_on_wire(&entry, outcome.state)),
         private: outcome.private,
         diagnostics: outcome.diagnostics.into_wire(),
         new_identity: identity_on_wire(&entry, &outcome.identity),
@@ -319,14 +359,21 @@ pub(super) async fn import(
     };
     let object = std::sync::Arc::clone(&entry.object);
     let work = async move { object.import(wanted).await };
-    let outcome =
-        rpc.guarded("ImportResourceState", &request.type_name, work, Outcome::failed).await;
-    let imported = (!outcome.state.is_null()).then(|| wire::import_resource_state::ImportedResource {
-        type_name: request.type_name.clone(),
-        identity: identity_on_wire(&entry, &outcome.identity),
-        state: state_on_wire(&entry, outcome.state),
-        private: outcome.private,
-    });
+    let outcome = rpc
+        .guarded(
+            "ImportResourceState",
+            &request.type_name,
+            work,
+            Outcome::failed,
+        )
+        .await;
+    let imported =
+        (!outcome.state.is_null()).then(|| wire::import_resource_state::ImportedResource {
+            type_name: request.type_name.clone(),
+            identity: identity_on_wire(&entry, &outcome.identity),
+            state: Some(state_on_wire(&entry, outcome.state)),
+            private: outcome.private,
+        });
     Ok(Response::new(wire::import_resource_state::Response {
         imported_resources: imported.into_iter().collect(),
         diagnostics: outcome.diagnostics.into_wire(),
