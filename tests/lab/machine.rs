@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cgroup;
-use crate::command::{self, command};
+use crate::command::{self, command, run};
 use crate::overlay;
 use crate::process::{self, Process};
 use crate::root::MARKER;
@@ -152,6 +152,12 @@ impl Machine {
                 });
             }
             _ => {}
+        }
+        // The kernel takes the link of a container that was killed down some time later.
+        let link = format!("vb-{}", self.name);
+        if Path::new("/sys/class/net").join(&link).exists() {
+            // Gone by itself in the meantime is as good.
+            let _ = run(&["ip", "link", "delete", "dev", &link]);
         }
         // Forked once more by setsid: the container becomes nobody's child, so that a test process need not reap it.
         let mut start = command(&["setsid", "--fork", "sh", "-ceu", KEEP, "sh"]);
