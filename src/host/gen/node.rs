@@ -24,7 +24,17 @@ pub struct Failure {
 /// Nested message and enum types in `Failure`.
 pub mod failure {
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Kind {
         Internal = 0,
@@ -290,7 +300,17 @@ pub struct FileFact {
 /// Nested message and enum types in `FileFact`.
 pub mod file_fact {
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Kind {
         Absent = 0,
@@ -844,7 +864,17 @@ pub struct ControlUnitRequest {
 /// Nested message and enum types in `ControlUnitRequest`.
 pub mod control_unit_request {
     #[allow(clippy::all)]
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
     #[repr(i32)]
     pub enum Verb {
         Start = 0,
@@ -1204,10 +1234,10 @@ pub mod node_client {
         dead_code,
         missing_docs,
         clippy::wildcard_imports,
-        clippy::let_unit_value
+        clippy::let_unit_value,
     )]
-    use tonic::codegen::http::Uri;
     use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
     #[derive(Debug, Clone)]
     pub struct NodeClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1238,18 +1268,22 @@ pub mod node_client {
             let inner = tonic::client::Grpc::with_origin(inner, origin);
             Self { inner }
         }
-        pub fn with_interceptor<F>(inner: T, interceptor: F) -> NodeClient<InterceptedService<T, F>>
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> NodeClient<InterceptedService<T, F>>
         where
             F: tonic::service::Interceptor,
             T::ResponseBody: Default,
             T: tonic::codegen::Service<
-                    http::Request<tonic::body::Body>,
-                    Response = http::Response<
-                        <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                    >,
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
                 >,
-            <T as tonic::codegen::Service<http::Request<tonic::body::Body>>>::Error:
-                Into<StdError> + std::marker::Send + std::marker::Sync,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
         {
             NodeClient::new(InterceptedService::new(inner, interceptor))
         }
@@ -1288,15 +1322,24 @@ pub mod node_client {
         pub async fn observe(
             &mut self,
             request: impl tonic::IntoRequest<super::ObserveRequest>,
-        ) -> std::result::Result<tonic::Response<super::ObserveResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::ObserveResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Observe");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/Observe",
+            );
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Observe"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Observe"));
             self.inner.unary(req, path, codec).await
         }
         /// Takes a lock for as long as this helper lives, or until Unlock. Locks are `flock`s below
@@ -1305,28 +1348,36 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::LockRequest>,
         ) -> std::result::Result<tonic::Response<super::LockResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Lock");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Lock"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Lock"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn unlock(
             &mut self,
             request: impl tonic::IntoRequest<super::UnlockRequest>,
         ) -> std::result::Result<tonic::Response<super::UnlockResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Unlock");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Unlock"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Unlock"));
             self.inner.unary(req, path, codec).await
         }
         /// Brings users, directories, files, links and units to the wished state, in the order given, and
@@ -1335,14 +1386,18 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::EnsureRequest>,
         ) -> std::result::Result<tonic::Response<super::EnsureResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Ensure");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Ensure"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Ensure"));
             self.inner.unary(req, path, codec).await
         }
         /// Receives a release archive (tar.gz) and lays its programs down below /opt. The first message is
@@ -1350,28 +1405,46 @@ pub mod node_client {
         pub async fn install(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::InstallRequest>,
-        ) -> std::result::Result<tonic::Response<super::InstallResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::InstallResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Install");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/Install",
+            );
             let mut req = request.into_streaming_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Install"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Install"));
             self.inner.client_streaming(req, path, codec).await
         }
         /// Starts, stops, restarts, enables or disables a unit of the owner.
         pub async fn control_unit(
             &mut self,
             request: impl tonic::IntoRequest<super::ControlUnitRequest>,
-        ) -> std::result::Result<tonic::Response<super::ControlUnitResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::ControlUnitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/ControlUnit");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/ControlUnit",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "ControlUnit"));
@@ -1382,14 +1455,18 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::RemoveRequest>,
         ) -> std::result::Result<tonic::Response<super::RemoveResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Remove");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Remove"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Remove"));
             self.inner.unary(req, path, codec).await
         }
         /// Makes the private key if it is absent and answers with a request for a certificate on it. The
@@ -1401,31 +1478,45 @@ pub mod node_client {
             tonic::Response<super::CreateCertificateRequestResponse>,
             tonic::Status,
         > {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path =
-                http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/CreateCertificateRequest");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/CreateCertificateRequest",
+            );
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new(
-                "etcd_node.v1.Node",
-                "CreateCertificateRequest",
-            ));
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("etcd_node.v1.Node", "CreateCertificateRequest"),
+                );
             self.inner.unary(req, path, codec).await
         }
         /// Puts a signed chain beside its key, after checking that they belong together.
         pub async fn install_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::InstallCertificateRequest>,
-        ) -> std::result::Result<tonic::Response<super::InstallCertificateResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::InstallCertificateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path =
-                http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/InstallCertificate");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/InstallCertificate",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "InstallCertificate"));
@@ -1435,13 +1526,22 @@ pub mod node_client {
         pub async fn renew_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewCertificateRequest>,
-        ) -> std::result::Result<tonic::Response<super::RenewCertificateResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::RenewCertificateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/RenewCertificate");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/RenewCertificate",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "RenewCertificate"));
@@ -1451,13 +1551,22 @@ pub mod node_client {
         pub async fn initialise_ca(
             &mut self,
             request: impl tonic::IntoRequest<super::InitialiseCaRequest>,
-        ) -> std::result::Result<tonic::Response<super::InitialiseCaResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::InitialiseCaResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/InitialiseCa");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/InitialiseCa",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "InitialiseCa"));
@@ -1468,27 +1577,40 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::SignRequest>,
         ) -> std::result::Result<tonic::Response<super::SignResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/Sign");
             let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("etcd_node.v1.Node", "Sign"));
+            req.extensions_mut().insert(GrpcMethod::new("etcd_node.v1.Node", "Sign"));
             self.inner.unary(req, path, codec).await
         }
         /// Takes a consumer out of the CA's register.
         pub async fn forget_consumer(
             &mut self,
             request: impl tonic::IntoRequest<super::ForgetConsumerRequest>,
-        ) -> std::result::Result<tonic::Response<super::ForgetConsumerResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::ForgetConsumerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/ForgetConsumer");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/ForgetConsumer",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "ForgetConsumer"));
@@ -1498,13 +1620,22 @@ pub mod node_client {
         pub async fn write_journal(
             &mut self,
             request: impl tonic::IntoRequest<super::WriteJournalRequest>,
-        ) -> std::result::Result<tonic::Response<super::WriteJournalResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::WriteJournalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/WriteJournal");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/WriteJournal",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "WriteJournal"));
@@ -1513,13 +1644,22 @@ pub mod node_client {
         pub async fn clear_journal(
             &mut self,
             request: impl tonic::IntoRequest<super::ClearJournalRequest>,
-        ) -> std::result::Result<tonic::Response<super::ClearJournalResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::ClearJournalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/ClearJournal");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/ClearJournal",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "ClearJournal"));
@@ -1529,13 +1669,22 @@ pub mod node_client {
         pub async fn add_learner(
             &mut self,
             request: impl tonic::IntoRequest<super::AddLearnerRequest>,
-        ) -> std::result::Result<tonic::Response<super::AddLearnerResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::AddLearnerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/AddLearner");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/AddLearner",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "AddLearner"));
@@ -1545,11 +1694,18 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::MemberRequest>,
         ) -> std::result::Result<tonic::Response<super::MemberResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/PromoteLearner");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/PromoteLearner",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "PromoteLearner"));
@@ -1559,11 +1715,18 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::MemberRequest>,
         ) -> std::result::Result<tonic::Response<super::MemberResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/RemoveMember");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/RemoveMember",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "RemoveMember"));
@@ -1573,11 +1736,18 @@ pub mod node_client {
             &mut self,
             request: impl tonic::IntoRequest<super::MemberRequest>,
         ) -> std::result::Result<tonic::Response<super::MemberResponse>, tonic::Status> {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/MoveLeader");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/MoveLeader",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "MoveLeader"));
@@ -1587,13 +1757,22 @@ pub mod node_client {
         pub async fn set_data_aside(
             &mut self,
             request: impl tonic::IntoRequest<super::SetDataAsideRequest>,
-        ) -> std::result::Result<tonic::Response<super::SetDataAsideResponse>, tonic::Status>
-        {
-            self.inner.ready().await.map_err(|e| {
-                tonic::Status::unknown(format!("Service was not ready: {}", e.into()))
-            })?;
+        ) -> std::result::Result<
+            tonic::Response<super::SetDataAsideResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/etcd_node.v1.Node/SetDataAside");
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/SetDataAside",
+            );
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "SetDataAside"));
