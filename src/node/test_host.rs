@@ -5,6 +5,9 @@ use std::fs;
 
 use crate::root::Root;
 
+/// Directories that every host has before us, those that hold others after these.
+pub(crate) const EVERYWHERE: [&str; 4] = ["/etc", "/run", "/var", "/var/lib"];
+
 pub(crate) struct TestHost {
     _directory: tempfile::TempDir,
     root: Root,
@@ -17,6 +20,9 @@ impl TestHost {
             root: Root::below(directory.path()),
             _directory: directory,
         };
+        for path in EVERYWHERE {
+            fs::create_dir_all(host.root.at(path)).expect("a directory");
+        }
         let own = crate::record::root_ids();
         host.write(
             "/etc/passwd",

@@ -320,7 +320,8 @@ fn what_a_killed_run_wrote_is_ours() {
     }
     assert_eq!(
         wish(&host, A, vec![file(CONF, "two")]).expect("ours"),
-        [Outcome::Updated]
+        [Outcome::NotNeeded],
+        "it is written; only the ledger has to say so"
     );
     let (sha256, recorded) = recorded(&host, CONF);
     assert_eq!(

@@ -167,7 +167,11 @@ fn remove_items(
     for (path, item) in owner.items.iter().rev() {
         match item.kind {
             ItemKind::Data if !request.delete_data => {
-                kept.extend(set_aside(root, path, item.made, request.now_ms)?);
+                match set_aside(root, path, item.made, request.now_ms)? {
+                    Some(place) => kept.push(place),
+                    None if item.made => remove_if_empty(&root.at(path))?,
+                    None => {}
+                }
             }
             ItemKind::Data | ItemKind::Directory => remove_directory(&root.at(path), item)?,
             ItemKind::File | ItemKind::Unit | ItemKind::Key | ItemKind::Link => {}
@@ -345,6 +349,23 @@ fn remove_directory(path: &Path, item: &Item) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// One that holds what was set aside before, or is a file system, stays.
+fn remove_if_empty(path: &Path) -> Result<(), Failed> {
+    match fs::remove_dir(path) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::ResourceBusy
+            ) =>
+        {
+            Err(Failed::io("removing", path, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove_tree(path: &Path) -> Result<(), Failed> {
