@@ -26,14 +26,16 @@ mod session;
 mod text;
 
 /// Messages and client of the helper's interface, generated from `proto/node.proto`.
-#[allow(
-    warnings,
-    clippy::all,
+#[expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::allow_attributes_without_reason,
     clippy::pedantic,
-    reason = "generated from proto/"
+    reason = "generated; the comments are in proto/node.proto"
 )]
-#[path = "gen/node.rs"]
-pub mod proto;
+pub mod proto {
+    include!("gen/node.rs");
+}
 
 pub use error::{Error, HostKeyError};
 pub use helper::{Architecture, Error as HelperError, Helper, HelperSource};
