@@ -17,4 +17,5 @@ pub mod near;
 pub mod node;
 pub mod problem;
 pub mod rendered;
+mod stored;
 pub mod version;

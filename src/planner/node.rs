@@ -44,7 +44,8 @@ pub fn settle(
     problems: &mut Problems,
 ) -> BTreeMap<NodeKey, Node> {
     let mut nodes = BTreeMap::new();
-    let mut hosts: BTreeMap<String, &str> = BTreeMap::new();
+    let mut hosts: BTreeMap<IpAddr, &str> = BTreeMap::new();
+    let mut advertised: BTreeMap<String, &str> = BTreeMap::new();
     for (key, wish) in wishes {
         let parsed = match NodeKey::parse(key) {
             Ok(parsed) => parsed,
@@ -60,7 +61,7 @@ pub fn settle(
         let Some(address) = address_of(key, wish, problems) else {
             continue;
         };
-        if let Some(other) = hosts.insert(address.to_string(), key) {
+        if let Some(other) = hosts.insert(address, key) {
             problems.error(
                 &["nodes", key, "host"],
                 "Two nodes on one host",
@@ -69,11 +70,23 @@ pub fn settle(
                      member of a cluster: a second one would be lost together with the first."
                 ),
             );
+            continue;
         }
+        check_names(key, wish, problems);
         let advertise = wish
             .advertise
             .clone()
             .unwrap_or_else(|| address.to_string());
+        if let Some(other) = advertised.insert(advertise.clone(), key) {
+            problems.error(
+                &["nodes", key, "advertise"],
+                "Two nodes under one name",
+                format!(
+                    "Nodes \"{other}\" and \"{key}\" are both advertised as {advertise}. Others must \
+                     be able to tell them apart."
+                ),
+            );
+        }
         let node = Node {
             host: wish.host.clone(),
             address,
@@ -112,3 +125,57 @@ fn address_of(key: &str, wish: &NodeWish, problems: &mut Problems) -> Option<IpA
     }
     Some(parsed)
 }
+
+/// Names stand in URLs, in lists with commas and in certificates.
+fn check_names(key: &str, wish: &NodeWish, problems: &mut Problems) {
+    if !address::is_name(&wish.host) {
+        problems.error(
+            &["nodes", key, "host"],
+            "Invalid host",
+            format!(
+                "\"{}\" is neither a name nor an IP address. User and port have members of their own.",
+                wish.host
+            ),
+        );
+    }
+    if wish.port.is_some_and(|port| !(1..=65_535).contains(&port)) {
+        problems.error(
+            &["nodes", key, "port"],
+            "Invalid port",
+            "The SSH port is a number from 1 to 65535.",
+        );
+    }
+    if let Some(advertise) = &wish.advertise {
+        let unusable = advertise.parse().ok().and_then(address::unusable);
+        if !address::is_name(advertise) {
+            problems.error(
+                &["nodes", key, "advertise"],
+                "Invalid name",
+                format!("\"{advertise}\" is neither a name nor an IP address."),
+            );
+        } else if let Some(why) = unusable {
+            problems.error(
+                &["nodes", key, "advertise"],
+                "Members cannot reach this address",
+                format!("{advertise} {why}, and it is what others are told."),
+            );
+        }
+    }
+    check_sans(&["nodes", key, "server_sans"], &wish.server_sans, problems);
+}
+
+/// Names for server certificates.
+pub(crate) fn check_sans(place: &[&str], sans: &[String], problems: &mut Problems) {
+    for san in sans {
+        if !address::is_name(san.strip_prefix("*.").unwrap_or(san)) {
+            problems.error(
+                place,
+                "Invalid name for a certificate",
+                format!("\"{san}\" is neither a DNS name nor an IP address."),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

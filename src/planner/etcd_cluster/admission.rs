@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{desired::Desired, names, observed::Observed};
 use crate::{
-    facts::{Fact, HostFacts},
+    facts::{Fact, FileFact, FileKind, HostFacts},
     name::NodeKey,
     node::Node,
     problem::Problems,
@@ -179,16 +179,13 @@ fn check_foreign(
         }
         return;
     }
-    let paths = [
-        names::data(&desired.name, key),
-        names::configuration(&desired.name, key),
-    ];
-    for path in paths {
-        let there = host
-            .files
-            .get(&path)
-            .is_some_and(|file| file.owner.is_empty());
-        if there {
+    // An empty directory may be a disk that was mounted for this cluster.
+    let holds_something = |file: &FileFact| file.kind != FileKind::Directory || file.populated;
+    let data = names::data(&desired.name, key);
+    let configuration = names::configuration(&desired.name, key);
+    for path in [data, configuration] {
+        let found = host.files.get(&path);
+        if found.is_some_and(|file| file.owner.is_empty() && holds_something(file)) {
             problems.error(
                 &["name"],
                 format!("{path} on {} is not ours", node.host),
@@ -199,3 +196,6 @@ fn check_foreign(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

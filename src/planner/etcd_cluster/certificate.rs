@@ -91,3 +91,84 @@ pub fn subject(desired: &Desired, key: &NodeKey, node: &Node, role: Role) -> Sub
         ip_addresses,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::etcd_cluster::fixture::{desired, key};
+
+    fn check(desired: &Desired, role: Role, expected: &Expect) {
+        let key = key("1");
+        let subject = subject(desired, &key, &desired.nodes[&key], role);
+        let mut names = vec![subject.common_name];
+        names.extend(subject.dns_names);
+        names.extend(subject.ip_addresses);
+        expected.assert_eq(&names.join(" "));
+    }
+
+    #[test]
+    fn names_say_the_role_in_the_cluster() {
+        let desired = desired(3);
+        check(
+            &desired,
+            Role::Peer,
+            &expect!["k8s.peer.etcd.internal etcd-k8s-1 k8s.peer.etcd.internal 10.0.1.11"],
+        );
+        check(
+            &desired,
+            Role::Server,
+            &expect![
+                "k8s.server.etcd.internal etcd-k8s-1 k8s.server.etcd.internal localhost 10.0.1.11 127.0.0.1 ::1"
+            ],
+        );
+        check(
+            &desired,
+            Role::Client,
+            &expect!["k8s.client.etcd.internal k8s.client.etcd.internal"],
+        );
+    }
+
+    #[test]
+    fn servers_have_all_names_under_which_they_are_called() {
+        let mut desired = desired(3);
+        desired.server_sans = vec!["etcd.kube-system.svc".to_owned(), "10.96.0.9".to_owned()];
+        let node = desired.nodes.get_mut(&key("1")).expect("a node");
+        node.host = "db1.example".to_owned();
+        node.advertise = "etcd1.example".to_owned();
+        node.address = "fd00::1".parse().expect("an address");
+        node.server_sans = vec!["FD00:0::2".to_owned(), "db1.example".to_owned()];
+        check(
+            &desired,
+            Role::Peer,
+            &expect![
+                "k8s.peer.etcd.internal etcd-k8s-1 etcd1.example k8s.peer.etcd.internal fd00::1"
+            ],
+        );
+        check(
+            &desired,
+            Role::Server,
+            &expect![
+                "k8s.server.etcd.internal db1.example etcd-k8s-1 etcd.kube-system.svc etcd1.example k8s.server.etcd.internal localhost 10.96.0.9 127.0.0.1 ::1 fd00::1 fd00::2"
+            ],
+        );
+    }
+
+    #[test]
+    fn other_clusters_get_other_names() {
+        let one = desired(3);
+        let mut other = one.clone();
+        other.name = crate::name::Name::parse("events").expect("a name");
+        let key = key("1");
+        for role in [Role::Peer, Role::Client] {
+            let of = |desired: &Desired| subject(desired, &key, &desired.nodes[&key], role);
+            let (one, other) = (of(&one), of(&other));
+            assert!(
+                one.dns_names
+                    .iter()
+                    .all(|name| !other.dns_names.contains(name))
+            );
+        }
+    }
+}

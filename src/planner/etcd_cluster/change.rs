@@ -94,5 +94,21 @@ pub fn refuse(prior: &Desired, wanted: &Desired, problems: &mut Problems) {
                 prior.issuer.name, wanted.issuer.name
             ),
         );
+    } else if let (Some(is), Some(should)) = (&prior.issuer.fingerprint, &wanted.issuer.fingerprint)
+        && is != should
+    {
+        problems.error(
+            &["issuer"],
+            "The CA has another root",
+            format!(
+                "The members trust the root {is} of {}, and its root is {should} now. A certificate \
+                 under it would be refused by every member. Put the former CA back from a backup. \
+                 Nothing was changed.",
+                prior.issuer.name
+            ),
+        );
     }
 }
+
+#[cfg(test)]
+mod tests;

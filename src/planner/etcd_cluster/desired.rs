@@ -116,6 +116,7 @@ impl Desired {
             problems.error(&["nodes"], "No nodes", "A cluster has at least one node.");
         }
         let nodes = node::settle(&wish.nodes, problems);
+        node::check_sans(&["server_sans"], &wish.server_sans, problems);
         count(wish.nodes.len(), problems);
         let client_port = port("client_port", wish.client_port, 2379, problems);
         let peer_port = port("peer_port", wish.peer_port, 2380, problems);
@@ -395,7 +396,7 @@ fn read_tuning(wish: &Wish, version: &Version, problems: &mut Problems) -> Optio
             format!("\"{mode}\" is neither \"periodic\" nor \"revision\"."),
         );
     }
-    let number = !retention.is_empty() && retention.bytes().all(|byte| byte.is_ascii_digit());
+    let number = retention.parse::<u32>().is_ok();
     if !(number || mode == "periodic" && duration::milliseconds(retention).is_some()) {
         problems.error(
             &["auto_compaction_retention"],
@@ -476,3 +477,6 @@ pub(super) fn split_sans(sans: impl IntoIterator<Item = String>) -> (Vec<String>
     }
     (names, addresses)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,11 @@ pub fn data(cluster: &Name, key: &NodeKey) -> String {
     format!("{HOME}/{}", member(cluster, key))
 }
 
+/// The log that its data directory has from its first start on.
+pub fn wal(cluster: &Name, key: &NodeKey) -> String {
+    format!("{}/member/wal", data(cluster, key))
+}
+
 /// Its configuration.
 pub fn configuration(cluster: &Name, key: &NodeKey) -> String {
     format!("/etc/etcd/{}-conf.yaml", member(cluster, key))

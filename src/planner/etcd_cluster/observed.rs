@@ -8,6 +8,7 @@ use super::Manifest;
 use crate::{
     facts::{EtcdFact, Fact, HostFacts, MemberFact},
     name::NodeKey,
+    stored::{self, TooNew},
 };
 
 /// Facts of all nodes; `Unknown` says why a host was not seen.
@@ -16,20 +17,6 @@ pub struct Observed {
     /// Facts by node key.
     pub hosts: BTreeMap<NodeKey, Fact<HostFacts>>,
 }
-
-/// How `Observed` lies in a state's private bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stored {
-    /// 1.
-    pub format: u32,
-    /// The facts.
-    pub observed: Observed,
-}
-
-/// The private bytes were written by a newer provider.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the state was written by a newer version of this provider (format {0}); use that version")]
-pub struct TooNew(pub u32);
 
 impl Observed {
     /// Facts of a node, if it was seen.
@@ -55,12 +42,13 @@ impl Observed {
         })
     }
 
-    /// The member list, as a member with a quorum sees it.
+    /// The member list, as a member with a quorum sees it. One that sees a quorum and did not tell
+    /// its list has an empty one here, which says nothing.
     pub fn members(&self) -> Option<&[MemberFact]> {
         self.hosts
             .keys()
             .filter_map(|key| self.member(key))
-            .find(|etcd| etcd.linearizable)
+            .find(|etcd| etcd.linearizable && !etcd.members.is_empty())
             .map(|etcd| etcd.members.as_slice())
     }
 
@@ -70,13 +58,15 @@ impl Observed {
             .is_some_and(|etcd| etcd.linearizable && !etcd.is_learner && etcd.leader_id != 0)
     }
 
+    /// Whether the member of a node takes itself for the leader.
+    pub(super) fn leads(&self, key: &NodeKey) -> bool {
+        self.member(key)
+            .is_some_and(|etcd| etcd.leader_id != 0 && etcd.leader_id == etcd.member_id)
+    }
+
     /// As private bytes.
     pub fn store(&self) -> Vec<u8> {
-        let stored = Stored {
-            format: 1,
-            observed: self.clone(),
-        };
-        serde_json::to_vec(&stored).expect("texts and numbers are JSON")
+        stored::store(self)
     }
 
     /// From private bytes; `None` if there are none or they cannot be read.
@@ -84,18 +74,71 @@ impl Observed {
     /// # Errors
     /// [`TooNew`] if a newer provider wrote them.
     pub fn load(bytes: &[u8]) -> Result<Option<Self>, TooNew> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
+        stored::load(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd_cluster::fixture::{
+        desired, etcd_mut, host_mut, key, lose, observed, read, silence, wish,
+    };
+
+    #[test]
+    fn unknown_is_never_healthy() {
+        let desired = desired(3);
+        let mut seen = observed(&desired);
+        assert!(seen.is_healthy(&key("2")));
+        etcd_mut(&mut seen, "1").linearizable = false;
+        etcd_mut(&mut seen, "2").leader_id = 0;
+        etcd_mut(&mut seen, "3").is_learner = true;
+        for node in ["1", "2", "3", "4"] {
+            assert!(!seen.is_healthy(&key(node)), "{node}");
         }
-        let Ok(head) = serde_json::from_slice::<Head>(bytes) else {
-            return Ok(None);
-        };
-        if head.format > 1 {
-            return Err(TooNew(head.format));
+        let mut seen = observed(&desired);
+        silence(&mut seen, "1");
+        host_mut(&mut seen, "2").etcd = None;
+        lose(&mut seen, "3");
+        for node in ["1", "2", "3"] {
+            assert!(!seen.is_healthy(&key(node)), "{node}");
         }
-        Ok(serde_json::from_slice::<Stored>(bytes)
-            .ok()
-            .map(|stored| stored.observed))
+    }
+
+    #[test]
+    fn one_manifest_is_enough_to_know_that_the_cluster_exists() {
+        let desired = desired(3);
+        let mut seen = observed(&desired);
+        for node in ["1", "2"] {
+            host_mut(&mut seen, node).owner = None;
+        }
+        assert!(seen.bootstrapped());
+        lose(&mut seen, "3");
+        assert!(!seen.bootstrapped());
+    }
+
+    #[test]
+    fn a_manifest_of_a_newer_format_is_not_read() {
+        let desired = desired(1);
+        let mut seen = observed(&desired);
+        let owner = host_mut(&mut seen, "1").owner.as_mut().expect("an owner");
+        owner.manifest = owner.manifest.replace("\"format\":1", "\"format\":2");
+        assert_eq!(seen.manifest(&key("1")), None);
+    }
+
+    #[test]
+    fn private_bytes_come_back() {
+        let mut seen = observed(&desired(3));
+        lose(&mut seen, "2");
+        let bytes = seen.store();
+        assert_eq!(bytes, seen.store());
+        assert_eq!(Observed::load(&bytes), Ok(Some(seen)));
+        assert_eq!(Observed::load(b""), Ok(None));
+    }
+
+    #[test]
+    fn private_bytes_of_the_largest_cluster_stay_small() {
+        let size = observed(&read(&wish(9))).store().len();
+        assert!(size < 32 * 1024, "{size}");
     }
 }

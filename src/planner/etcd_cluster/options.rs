@@ -184,3 +184,6 @@ fn unknown(name: &str, version: &Version) -> String {
          without a word.{hint}"
     )
 }
+
+#[cfg(test)]
+mod tests;

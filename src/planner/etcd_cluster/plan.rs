@@ -1,11 +1,13 @@
 //! From findings to the next steps, in order.
 
+use std::collections::BTreeSet;
+
 use super::{
     desired::Desired,
     findings::{Finding, Remedy, findings},
-    names,
     observed::Observed,
-    safety::may_disrupt,
+    rejoin::{can_run, rejoin},
+    safety::{may_disrupt, may_disrupt_later, quorum, voters},
     step::Step,
 };
 use crate::{facts::Fact, name::NodeKey};
@@ -95,25 +97,30 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     for (key, found) in &all {
         quiet(desired, key, found, &mut plan.steps);
     }
-    starts(observed, &all, &mut plan.steps);
     if observed.bootstrapped() {
-        loud(desired, observed, &all, &mut plan);
+        starts(desired, observed, &all, &mut plan);
+        let astray: Vec<&NodeKey> = nodes_with(&all, Remedy::Rejoin).collect();
+        rejoin(desired, observed, &astray, &mut plan);
+        restarts(desired, observed, &all, &mut plan);
+    } else {
+        creation(&all, &mut plan.steps);
     }
-    for (key, found) in &all {
-        if found.iter().any(|finding| finding.remedy == Remedy::Finish) {
-            plan.steps.push(Step::FinishBootstrap {
-                node: (*key).clone(),
-            });
-        }
+    for key in nodes_with(&all, Remedy::Finish) {
+        plan.steps.push(Step::FinishBootstrap { node: key.clone() });
     }
-    for (key, found) in &all {
-        if found.iter().any(|finding| finding.remedy == Remedy::Claim) {
-            plan.steps.push(Step::ClaimCreation {
-                node: (*key).clone(),
-            });
-        }
+    for key in nodes_with(&all, Remedy::Claim) {
+        plan.steps.push(Step::ClaimCreation { node: key.clone() });
     }
     plan
+}
+
+fn nodes_with<'a>(
+    all: &'a [(&'a NodeKey, Vec<Finding>)],
+    remedy: Remedy,
+) -> impl Iterator<Item = &'a NodeKey> {
+    all.iter()
+        .filter(move |(_, found)| has(found, |other| other == remedy))
+        .map(|(key, _)| *key)
 }
 
 fn has(found: &[Finding], remedy: impl Fn(Remedy) -> bool) -> bool {
@@ -150,74 +157,93 @@ fn quiet(desired: &Desired, key: &NodeKey, found: &[Finding], steps: &mut Vec<St
     }
 }
 
-/// Starting what is down disrupts nobody, and members that wait for a quorum must start together.
-fn starts(observed: &Observed, all: &[(&NodeKey, Vec<Finding>)], steps: &mut Vec<Step>) {
-    let nodes_with = |remedy: Remedy| -> Vec<NodeKey> {
-        all.iter()
-            .filter(|(_, found)| has(found, |other| other == remedy))
-            .map(|(key, _)| (*key).clone())
-            .collect()
-    };
-    let down = nodes_with(Remedy::Start);
-    let mut waiting = nodes_with(Remedy::Await);
+/// Members of a new cluster: none becomes ready before a majority runs, so they start together.
+fn creation(all: &[(&NodeKey, Vec<Finding>)], steps: &mut Vec<Step>) {
+    let down: Vec<NodeKey> = nodes_with(all, Remedy::Start).cloned().collect();
     if !down.is_empty() {
-        if observed.bootstrapped() {
-            waiting.extend(down.iter().cloned());
-            waiting.sort();
-            waiting.dedup();
-        }
         steps.push(Step::StartMembers { nodes: down });
     }
+    let waiting: Vec<NodeKey> = nodes_with(all, Remedy::Await).cloned().collect();
     if !waiting.is_empty() {
         steps.push(Step::AwaitHealthy { nodes: waiting });
     }
 }
 
-/// Steps that disrupt a member, one at a time, the leader last.
-fn loud(desired: &Desired, observed: &Observed, all: &[(&NodeKey, Vec<Finding>)], plan: &mut Plan) {
-    let leads = |key: &NodeKey| {
-        observed
-            .member(key)
-            .is_some_and(|etcd| etcd.leader_id == etcd.member_id)
-    };
-    for (key, found) in all {
-        if has(found, |remedy| remedy == Remedy::Rejoin) {
-            rejoin(desired, observed, key, plan);
-        }
+/// Starting what is down disrupts nobody. What is waited for here is in nobody's way but that of
+/// steps that disrupt others.
+fn starts(
+    desired: &Desired,
+    observed: &Observed,
+    all: &[(&NodeKey, Vec<Finding>)],
+    plan: &mut Plan,
+) {
+    let down: Vec<NodeKey> = nodes_with(all, Remedy::Start).cloned().collect();
+    // A member that will be restarted may never answer before that.
+    let sick = nodes_with(all, Remedy::Await)
+        .filter(|key| !(owes_restart(all, key) && may_disrupt(desired, observed, key).is_ok()));
+    let mut waiting: Vec<NodeKey> = sick.chain(&down).cloned().collect();
+    waiting.sort();
+    if !down.is_empty() {
+        plan.steps.push(Step::StartMembers { nodes: down });
     }
+    if waiting.is_empty() {
+        return;
+    }
+    let voters = voters(desired, observed);
+    let able = all
+        .iter()
+        .filter(|(_, found)| !has(found, |remedy| remedy == Remedy::Rejoin));
+    let able = able.count();
+    if able >= quorum(voters) {
+        plan.steps.push(Step::AwaitHealthy { nodes: waiting });
+    } else {
+        let called: Vec<String> = waiting.iter().map(|key| desired.called(key)).collect();
+        plan.blocked.push(format!(
+            "{} cannot answer yet: {able} of {voters} members were seen with their data, and a quorum is \
+             {}",
+            called.join(", "),
+            quorum(voters)
+        ));
+    }
+}
+
+fn owes_restart(all: &[(&NodeKey, Vec<Finding>)], key: &NodeKey) -> bool {
+    let owes = |remedy: Remedy| matches!(remedy, Remedy::Restart | Remedy::WriteAndRestart);
+    all.iter()
+        .any(|(other, found)| *other == key && has(found, owes))
+}
+
+/// Restarts, one at a time: first who is sick anyway, the leader last.
+fn restarts(
+    desired: &Desired,
+    observed: &Observed,
+    all: &[(&NodeKey, Vec<Finding>)],
+    plan: &mut Plan,
+) {
     let mut restarts: Vec<&NodeKey> = all
         .iter()
-        .filter(|(_, found)| {
-            has(found, |remedy| {
-                matches!(remedy, Remedy::Restart | Remedy::WriteAndRestart)
-            })
-        })
         .map(|(key, _)| *key)
+        .filter(|key| owes_restart(all, key) && can_run(desired, observed, key))
         .collect();
-    restarts.sort_by_key(|key| (leads(key), (*key).clone()));
+    restarts.sort_by_key(|key| (observed.leads(key), observed.is_healthy(key), *key));
+    let mut mended = mended(&plan.steps);
     for key in restarts {
         if let Err(reason) = may_disrupt(desired, observed, key) {
-            plan.blocked.push(format!(
-                "{} needs a restart, but {reason}",
-                desired.called(key)
-            ));
-            continue;
+            // Steps before it may make it safe: they end their waves, and then it is asked again.
+            if !may_disrupt_later(desired, observed, key, &mended) {
+                plan.blocked.push(format!(
+                    "{} needs a restart, but {reason}",
+                    desired.called(key)
+                ));
+                continue;
+            }
         }
-        let successor = desired
-            .nodes
-            .keys()
-            .find(|other| *other != key && observed.is_healthy(other));
-        if let Some(to) = successor.filter(|_| leads(key)) {
-            plan.steps.push(Step::MoveLeader {
-                node: key.clone(),
-                to: to.clone(),
-            });
-        }
-        let voters = desired.nodes.len();
-        let tolerance = (voters - 1).saturating_sub(super::safety::quorum(voters));
+        mended.insert(key.clone());
+        plan.steps.extend(hand_over(desired, observed, key));
+        let members = desired.nodes.len();
         plan.steps.push(Step::RestartMember {
             node: key.clone(),
-            tolerance,
+            tolerance: (members - 1).saturating_sub(quorum(members)),
         });
         plan.steps.push(Step::AwaitHealthy {
             nodes: vec![key.clone()],
@@ -225,52 +251,26 @@ fn loud(desired: &Desired, observed: &Observed, all: &[(&NodeKey, Vec<Finding>)]
     }
 }
 
-/// Brings a node back whose member is gone from the list, or whose data is lost.
-fn rejoin(desired: &Desired, observed: &Observed, key: &NodeKey, plan: &mut Plan) {
-    let (Some(host), Some(members)) = (observed.host(key), observed.members()) else {
-        return;
-    };
-    let node = || key.clone();
-    let url = &desired.peer_url(&desired.nodes[key]);
-    let listed = members.iter().find(|member| member.peer_urls.contains(url));
-    let is_up = host
-        .units
-        .get(&names::unit(&desired.name, key))
-        .is_some_and(crate::facts::UnitFact::is_up);
-    let data = names::data(&desired.name, key);
-    let has_data = host.files.get(&data).is_some_and(|file| file.populated);
-    match listed {
-        Some(learner) if learner.is_learner => {
-            if !is_up {
-                plan.steps.push(Step::StartMembers {
-                    nodes: vec![node()],
-                });
-            }
-            plan.steps.push(Step::PromoteLearner {
-                node: node(),
-                member_id: learner.id,
-            });
-        }
-        Some(voter) => match may_disrupt(desired, observed, key) {
-            Ok(()) => {
-                plan.steps.push(Step::RemoveMember {
-                    node: node(),
-                    member_id: voter.id,
-                });
-            }
-            Err(reason) => plan.blocked.push(format!(
-                "the data of {} is lost, but {reason}",
-                desired.called(key)
-            )),
-        },
-        None => {
-            if is_up {
-                plan.steps.push(Step::StopMember { node: node() });
-            }
-            if has_data {
-                plan.steps.push(Step::SetDataAside { node: node() });
-            }
-            plan.steps.push(Step::AddLearner { node: node() });
-        }
-    }
+/// Nodes whose members are healthy after these steps.
+fn mended(steps: &[Step]) -> BTreeSet<NodeKey> {
+    let nodes = steps.iter().flat_map(|step| match step {
+        Step::AwaitHealthy { nodes } => nodes.clone(),
+        Step::PromoteLearner { node, .. } => vec![node.clone()],
+        _ => Vec::new(),
+    });
+    nodes.collect()
 }
+
+/// Moves leadership to a healthy member before the one that has it is disrupted.
+pub(super) fn hand_over(desired: &Desired, observed: &Observed, key: &NodeKey) -> Option<Step> {
+    let mut others = desired.nodes.keys().filter(|other| *other != key);
+    let to = others.find(|other| observed.leads(key) && observed.is_healthy(other))?;
+    Some(Step::MoveLeader {
+        node: key.clone(),
+        to: to.clone(),
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+mod tests;

@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{certificate::Role, desired::Desired, names, options::quote};
+use super::{
+    certificate::Role,
+    desired::Desired,
+    membership::{Standing, standing},
+    names,
+    observed::Observed,
+    options::quote,
+};
 use crate::{
     address,
     name::NodeKey,
@@ -45,6 +52,21 @@ pub fn files(desired: &Desired, key: &NodeKey, node: &Node, phase: Phase) -> Vec
         ));
     }
     files
+}
+
+/// The files of a learner that joins: etcd starts without data only if `initial-cluster` names the very
+/// members of the list.
+pub fn files_to_join(
+    desired: &Desired,
+    observed: &Observed,
+    key: &NodeKey,
+    node: &Node,
+) -> Vec<RenderedFile> {
+    let mut listed = desired.clone();
+    listed
+        .nodes
+        .retain(|key, _| standing(desired, observed, key) != Standing::Absent);
+    files(&listed, key, node, Phase::Existing)
 }
 
 /// The configuration file.
@@ -321,3 +343,6 @@ pub(super) fn essence(unit: &str) -> Vec<&str> {
         .filter_map(|start| unit.lines().find(|line| line.starts_with(start)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

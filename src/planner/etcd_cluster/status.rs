@@ -1,29 +1,56 @@
 //! The cluster's state in one line: `ready`, or what is missing.
 
-use super::{desired::Desired, observed::Observed};
+use std::collections::BTreeSet;
+
+use super::{desired::Desired, membership, observed::Observed};
 use crate::{facts::Fact, name::NodeKey};
 
-/// `ready`, or how many members are healthy and what is wrong with the others.
+/// `ready`, or how many members are healthy and what is wrong.
 pub fn status(desired: &Desired, observed: &Observed) -> String {
-    let healthy = desired
+    let (healthy, others): (Vec<&NodeKey>, Vec<&NodeKey>) = desired
         .nodes
         .keys()
-        .filter(|key| observed.is_healthy(key))
-        .count();
-    if healthy == desired.nodes.len() {
+        .partition(|key| observed.is_healthy(key));
+    let reasons: Vec<String> = others
+        .iter()
+        .map(|key| why_not_healthy(desired, observed, key))
+        .chain(alarms(desired, observed))
+        .chain(
+            membership::strangers(desired, observed)
+                .into_iter()
+                .map(|member| format!("{} is no node", membership::called(member))),
+        )
+        .collect();
+    if reasons.is_empty() {
         return "ready".to_owned();
     }
-    let reasons: Vec<String> = desired
-        .nodes
-        .keys()
-        .filter(|key| !observed.is_healthy(key))
-        .map(|key| why_not_healthy(desired, observed, key))
-        .collect();
     format!(
-        "{healthy} of {} members healthy; {}",
+        "{} of {} members healthy; {}",
+        healthy.len(),
         desired.nodes.len(),
         reasons.join("; ")
     )
+}
+
+/// Alarms in words, each once: all members know all of them.
+fn alarms(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
+    let called = |id: u64| {
+        let of = |key: &&NodeKey| {
+            observed
+                .member(key)
+                .is_some_and(|etcd| etcd.member_id == id)
+        };
+        let node = desired.nodes.keys().find(of);
+        node.map_or_else(|| format!("member {id:x}"), |key| desired.called(key))
+    };
+    let known = desired
+        .nodes
+        .keys()
+        .filter_map(|key| observed.member(key))
+        .flat_map(|etcd| &etcd.alarms);
+    known
+        .map(|(id, kind)| format!("{} raises the alarm {kind}", called(*id)))
+        .collect()
 }
 
 pub(super) fn why_not_healthy(desired: &Desired, observed: &Observed, key: &NodeKey) -> String {
@@ -39,5 +66,62 @@ pub(super) fn why_not_healthy(desired: &Desired, observed: &Observed, key: &Node
             Some(etcd) if etcd.reachable => format!("{called} sees no quorum"),
             Some(_) | None => format!("{called} does not answer"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd_cluster::fixture::{
+        desired, etcd_mut, id, key, lose, observed, relist, silence, without_quorum,
+    };
+
+    #[test]
+    fn is_ready_only_when_every_member_is_healthy() {
+        let desired = desired(3);
+        let mut seen = observed(&desired);
+        assert_eq!(status(&desired, &seen), "ready");
+        lose(&mut seen, "1");
+        silence(&mut seen, "2");
+        etcd_mut(&mut seen, "3").linearizable = false;
+        assert_eq!(
+            status(&desired, &seen),
+            "0 of 3 members healthy; 1 (10.0.1.11) is unreachable: connection timed out; \
+             2 (10.0.1.12) does not answer; 3 (10.0.1.13) sees no quorum"
+        );
+        let mut seen = observed(&desired);
+        without_quorum(&mut seen);
+        etcd_mut(&mut seen, "2").is_learner = true;
+        seen.hosts.remove(&key("3"));
+        assert_eq!(
+            status(&desired, &seen),
+            "0 of 3 members healthy; 1 (10.0.1.11) has no leader; 2 (10.0.1.12) is a learner; \
+             3 (10.0.1.13) was not looked at"
+        );
+    }
+
+    #[test]
+    fn alarms_and_strangers_are_not_ready() {
+        let desired = desired(3);
+        let mut seen = observed(&desired);
+        for node in ["1", "2", "3"] {
+            let alarms = &mut etcd_mut(&mut seen, node).alarms;
+            alarms.push((id(&key("2")), "NOSPACE".to_owned()));
+        }
+        assert_eq!(
+            status(&desired, &seen),
+            "3 of 3 members healthy; 2 (10.0.1.12) raises the alarm NOSPACE"
+        );
+        let mut seen = observed(&desired);
+        relist(&mut seen, |members| {
+            let mut stranger = members[0].clone();
+            stranger.id = 0xabc;
+            stranger.peer_urls = vec!["https://10.0.1.99:2380".to_owned()];
+            members.push(stranger);
+        });
+        assert_eq!(
+            status(&desired, &seen),
+            "3 of 3 members healthy; member abc (https://10.0.1.99:2380) is no node"
+        );
     }
 }

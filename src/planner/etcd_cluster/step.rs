@@ -92,11 +92,11 @@ pub enum Step {
         /// Which.
         node: NodeKey,
     },
-    /// Lets a learner vote.
+    /// Lets a learner vote, and takes away what lets its unit start without data.
     PromoteLearner {
         /// Of which node.
         node: NodeKey,
-        /// Its id.
+        /// Its id; 0 in a step that is foreseen for a member that is still to be added.
         member_id: u64,
     },
     /// The creation is complete: its journal entry goes.

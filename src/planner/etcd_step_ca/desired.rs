@@ -110,6 +110,13 @@ impl Desired {
             .provisioner
             .clone()
             .unwrap_or_else(|| "etcd-provisioner".to_owned());
+        if provisioner.is_empty() {
+            problems.error(
+                &["provisioner"],
+                "Invalid name",
+                "A provisioner has a name.",
+            );
+        }
         let lifetimes = [
             ("min_lifetime", &wish.min_lifetime, "1h"),
             ("default_lifetime", &wish.default_lifetime, "17520h"),
@@ -127,8 +134,12 @@ impl Desired {
             text
         });
         let [least, default, most] =
-            [0, 1, 2].map(|index: usize| duration::milliseconds(&lifetimes[index]).unwrap_or(0));
-        if least > default || default > most || most > u64::from(CA_LIFETIME_HOURS) * 3_600_000 {
+            [0, 1, 2].map(|index: usize| duration::milliseconds(&lifetimes[index]));
+        if let (Some(least), Some(default), Some(most)) = (least, default, most)
+            && (least > default
+                || default > most
+                || most > u64::from(CA_LIFETIME_HOURS) * 3_600_000)
+        {
             problems.error(
                 &["default_lifetime"],
                 "Lifetimes do not fit each other",
@@ -227,3 +238,6 @@ impl Desired {
         sha256(text.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests;

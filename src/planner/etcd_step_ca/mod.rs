@@ -1,15 +1,26 @@
 //! CAs: from a wish and facts to the next steps. One active host; standbys come later.
 
+mod admission;
+mod change;
 mod desired;
+mod drift;
+mod findings;
+#[cfg(test)]
+mod fixture;
 mod names;
 mod observed;
 mod plan;
 mod render;
+mod status;
 mod step;
 
+pub use admission::admit;
+pub use change::refuse;
 pub use desired::{Desired, Wish};
+pub use drift::drift;
 pub use names::{directory, owner, unit};
 pub use observed::{Manifest, Observed};
-pub use plan::{admit, announce_creation, drift, plan, refuse, status};
+pub use plan::{announce_creation, plan};
 pub use render::file as unit_file;
+pub use status::status;
 pub use step::Step;

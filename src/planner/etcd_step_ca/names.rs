@@ -15,6 +15,11 @@ pub fn directory(instance: Option<&Name>) -> String {
     format!("/etc/{}", stem(instance))
 }
 
+/// What step-ca reads.
+pub(super) fn configuration(instance: Option<&Name>) -> String {
+    format!("{}/config/ca.json", directory(instance))
+}
+
 /// Its unit.
 pub fn unit(instance: Option<&Name>) -> String {
     format!("{}.service", stem(instance))

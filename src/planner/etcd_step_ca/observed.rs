@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    etcd_cluster::TooNew,
     facts::{Fact, HostFacts},
     name::NodeKey,
+    stored::{self, TooNew},
 };
 
 /// What an apply writes down on the host about the CA.
@@ -51,12 +51,6 @@ pub struct Observed {
     pub hosts: BTreeMap<NodeKey, Fact<HostFacts>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    format: u32,
-    observed: Observed,
-}
-
 impl Observed {
     /// Facts of a node, if it was seen.
     pub fn host(&self, key: &NodeKey) -> Option<&HostFacts> {
@@ -65,30 +59,38 @@ impl Observed {
 
     /// As private bytes.
     pub fn store(&self) -> Vec<u8> {
-        let stored = Stored {
-            format: 1,
-            observed: self.clone(),
-        };
-        serde_json::to_vec(&stored).expect("texts and numbers are JSON")
+        stored::store(self)
     }
 
-    /// From private bytes; `None` if there are none.
+    /// From private bytes; `None` if there are none or they cannot be read.
     ///
     /// # Errors
     /// [`TooNew`] if a newer provider wrote them.
     pub fn load(bytes: &[u8]) -> Result<Option<Self>, TooNew> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
+        stored::load(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd_step_ca::fixture::{host, lost, read, seen, wish};
+
+    #[test]
+    fn private_bytes_come_back() {
+        for observed in [seen(host(&read(&wish()))), lost()] {
+            let bytes = observed.store();
+            assert_eq!(bytes, observed.store());
+            assert_eq!(Observed::load(&bytes), Ok(Some(observed)));
         }
-        let Ok(head) = serde_json::from_slice::<Head>(bytes) else {
-            return Ok(None);
-        };
-        if head.format > 1 {
-            return Err(TooNew(head.format));
-        }
-        Ok(serde_json::from_slice::<Stored>(bytes)
-            .ok()
-            .map(|stored| stored.observed))
+        assert_eq!(Observed::load(b"nothing"), Ok(None));
+    }
+
+    #[test]
+    fn a_manifest_of_a_newer_format_is_not_read() {
+        let owner = host(&read(&wish())).owner.expect("an owner");
+        assert!(Manifest::parse(&owner.manifest).is_some());
+        let newer = owner.manifest.replace("\"format\":1", "\"format\":2");
+        assert_eq!(Manifest::parse(&newer), None);
     }
 }

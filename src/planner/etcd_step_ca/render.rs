@@ -41,3 +41,32 @@ pub fn file(desired: &Desired) -> RenderedFile {
     );
     RenderedFile::unit(&names::unit(instance), content)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+
+    use super::*;
+    use crate::etcd_step_ca::{
+        Wish,
+        fixture::{read, wish},
+    };
+
+    #[test]
+    fn renders_the_unit() {
+        let file = file(&read(&wish()));
+        assert_eq!(file.path, "/etc/systemd/system/step-ca.service");
+        expect_file!["golden/step-ca.service"].assert_eq(&file.content);
+    }
+
+    #[test]
+    fn a_second_ca_has_directory_and_unit_of_its_own() {
+        let second = Wish {
+            instance: Some("b".to_owned()),
+            ..wish()
+        };
+        let file = file(&read(&second));
+        assert_eq!(file.path, "/etc/systemd/system/step-ca-b.service");
+        assert!(!file.content.contains("/etc/step-ca/"), "{}", file.content);
+    }
+}

@@ -1,0 +1,92 @@
+//! What a member needs of its host: user, directories, programs, units that start at boot.
+
+use super::{Finding, Remedy, drift, edited, exposed, wanted};
+use crate::{
+    etcd_cluster::{certificate::Role, desired::Desired, names},
+    facts::HostFacts,
+    name::NodeKey,
+    version,
+};
+
+pub(super) fn prepared(
+    desired: &Desired,
+    key: &NodeKey,
+    host: &HostFacts,
+    found: &mut Vec<Finding>,
+) {
+    if !host.users.iter().any(|user| user == names::USER) {
+        found.push(drift(
+            format!("user {} is missing", names::USER),
+            Remedy::Prepare,
+        ));
+    }
+    let data = names::data(&desired.name, key);
+    match host.files.get(&data) {
+        None => found.push(drift(
+            format!("data directory {data} is missing"),
+            Remedy::Prepare,
+        )),
+        Some(fact) => found.extend(
+            exposed(&data, fact, 0o700, names::USER)
+                .map(|sentence| drift(sentence, Remedy::Prepare)),
+        ),
+    }
+    for path in [desired.issuer.root_path(), desired.issuer.file_path()] {
+        match host.files.get(&path) {
+            None => found.push(drift(format!("{path} is missing"), Remedy::Prepare)),
+            Some(file) if edited(file) => {
+                found.push(drift(format!("{path} was edited"), Remedy::Prepare));
+            }
+            Some(_) => {}
+        }
+    }
+    if host.owner.is_none() {
+        found.push(wanted(Remedy::Prepare));
+    }
+}
+
+pub(super) fn programs(desired: &Desired, host: &HostFacts, found: &mut Vec<Finding>) {
+    let directory = names::programs(&desired.version);
+    let own = ["etcd", "etcdctl", "etcdutl"].map(|name| format!("{directory}/{name}"));
+    // The step CLI is for people who look at certificates.
+    for path in own
+        .into_iter()
+        .chain([format!("/opt/step/{}/step", version::STEP)])
+    {
+        match host.files.get(&path) {
+            None => found.push(drift(format!("{path} is missing"), Remedy::Install)),
+            Some(file) if edited(file) => found.push(drift(
+                format!("{path} is another program than the one installed"),
+                Remedy::Install,
+            )),
+            Some(_) => {}
+        }
+    }
+}
+
+pub(super) fn enabled(
+    desired: &Desired,
+    key: &NodeKey,
+    host: &HostFacts,
+    found: &mut Vec<Finding>,
+) {
+    let unit = names::unit(&desired.name, key);
+    let timers =
+        Role::ALL.map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
+    for name in std::iter::once(&unit).chain(&timers) {
+        let Some(fact) = host.units.get(name) else {
+            found.push(wanted(Remedy::Enable));
+            continue;
+        };
+        if !fact.is_enabled() {
+            let state = match fact.unit_file_state.as_str() {
+                "" => "not enabled",
+                state => state,
+            };
+            found.push(drift(format!("unit {name} is {state}"), Remedy::Enable));
+        }
+        if *name != unit && !fact.is_up() {
+            found.push(drift(format!("timer {name} is stopped"), Remedy::Enable));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The member itself: in the list, with its data, up, answering, with the options that are wanted.
+
+use super::{Finding, Remedy, drift, wanted};
+use crate::{
+    etcd_cluster::{
+        desired::Desired,
+        membership::{Standing, standing},
+        names,
+        observed::Observed,
+        render::fingerprint,
+    },
+    facts::{Fact, HostFacts, UnitFact},
+    name::NodeKey,
+    node::Node,
+};
+
+/// A cluster that had its quorum: every member should vote and answer.
+pub(super) fn running(
+    desired: &Desired,
+    observed: &Observed,
+    key: &NodeKey,
+    node: &Node,
+    host: &HostFacts,
+    found: &mut Vec<Finding>,
+) {
+    let manifest = observed.manifest(key);
+    if manifest
+        .as_ref()
+        .is_none_or(|manifest| !manifest.bootstrapped)
+    {
+        found.push(wanted(Remedy::Finish));
+    }
+    if let Some(sentence) = out_of_place(desired, observed, key, host) {
+        found.push(drift(sentence, Remedy::Rejoin));
+        return;
+    }
+    let name = names::unit(&desired.name, key);
+    let unit = host.units.get(&name);
+    if !unit.is_some_and(UnitFact::is_up) {
+        found.push(drift(format!("unit {name} is stopped"), Remedy::Start));
+        return;
+    }
+    // A member that was let in keeps nothing that lets it start without data.
+    let joining = names::joining(&desired.name, key);
+    let votes = matches!(standing(desired, observed, key), Standing::Voter(_));
+    if votes && host.files.contains_key(&joining) {
+        found.push(drift(
+            format!("{joining} lets {name} start without its data"),
+            Remedy::Rejoin,
+        ));
+    }
+    let program = host
+        .files
+        .get(&format!("{}/etcd", names::programs(&desired.version)));
+    let other_program = unit.zip(program).is_some_and(|(unit, program)| {
+        !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
+    });
+    if other_program {
+        found.push(drift(
+            format!("{name} runs another program than the one installed"),
+            Remedy::Restart,
+        ));
+    }
+    if manifest.is_some_and(|manifest| manifest.started_with != fingerprint(desired, key, node)) {
+        found.push(wanted(Remedy::Restart));
+    }
+    if !observed.is_healthy(key) && is_to_blame(desired, observed) {
+        let answers = match observed.member(key) {
+            Some(_) => "sees no quorum",
+            None => "does not answer",
+        };
+        let member = names::member(&desired.name, key);
+        found.push(drift(format!("{member} {answers}"), Remedy::Await));
+    }
+}
+
+/// Why the member cannot simply run: it is not in the list, does not vote, or has no data.
+fn out_of_place(
+    desired: &Desired,
+    observed: &Observed,
+    key: &NodeKey,
+    host: &HostFacts,
+) -> Option<String> {
+    let name = names::member(&desired.name, key);
+    match standing(desired, observed, key) {
+        Standing::Absent => Some(format!("{name} is not in the member list")),
+        Standing::Learner(_) => Some(format!("{name} is a learner and does not vote")),
+        Standing::Voter(_) | Standing::Unknown => {
+            let wal = names::wal(&desired.name, key);
+            (!host.files.contains_key(&wal))
+                .then(|| format!("{wal} is missing: its disk is not mounted, or the data is lost"))
+        }
+    }
+}
+
+/// Whether a member that does not answer can be at fault itself: without a quorum none answers, and that
+/// may be for hosts that were not seen.
+fn is_to_blame(desired: &Desired, observed: &Observed) -> bool {
+    let seen = |key: &NodeKey| matches!(observed.hosts.get(key), Some(Fact::Known(_)));
+    observed.members().is_some() || desired.nodes.keys().all(seen)
+}
+
+/// A cluster that is being made.
+pub(super) fn starting(
+    desired: &Desired,
+    observed: &Observed,
+    key: &NodeKey,
+    host: &HostFacts,
+    found: &mut Vec<Finding>,
+) {
+    let unit = host.units.get(&names::unit(&desired.name, key));
+    if !unit.is_some_and(UnitFact::is_up) {
+        found.push(wanted(Remedy::Start));
+    }
+    if !observed.is_healthy(key) {
+        found.push(wanted(Remedy::Await));
+    }
+    found.push(wanted(Remedy::Finish));
+}

@@ -1,0 +1,277 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::etcd_cluster::fixture::{
+    desired, etcd_mut, host_mut, id, key, lose, lose_data, observed, planned, relist, stop, unlist,
+};
+
+fn check(members: usize, change: impl Fn(&Desired, &mut Observed), expected: &Expect) {
+    let desired = desired(members);
+    let mut observed = observed(&desired);
+    change(&desired, &mut observed);
+    let text = planned(&desired, &observed);
+    assert_eq!(text, planned(&desired, &observed));
+    expected.assert_eq(&text);
+}
+
+fn learner(observed: &mut Observed, node: &str, started: bool) {
+    let id = id(&key(node));
+    relist(observed, |members| {
+        let member = members.iter_mut().find(|member| member.id == id);
+        let member = member.expect("a member");
+        member.is_learner = true;
+        if !started {
+            member.name.clear();
+        }
+    });
+}
+
+#[test]
+fn a_member_without_its_data_comes_back_as_another_one() {
+    check(
+        3,
+        |desired, seen| lose_data(desired, seen, "2"),
+        &expect![[r#"
+            remove member 8e9e0032 of 2, whose data is lost
+            add 2 as a learner
+            start 2
+            promote 2 when it has caught up
+        "#]],
+    );
+    // Its process still runs on files that were deleted, and leads.
+    let running = |desired: &Desired, seen: &mut Observed| {
+        let wal = names::wal(&desired.name, &key("1"));
+        host_mut(seen, "1").files.remove(&wal);
+    };
+    check(
+        3,
+        running,
+        &expect![[r#"
+        move leadership from 1 to 2
+        remove member 8e9e0031 of 1, whose data is lost
+        stop 1, which is not in the member list
+        move the data directory of 1 aside
+        add 1 as a learner
+        start 1
+        promote 1 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn a_member_is_not_replaced_without_the_others() {
+    let two = |desired: &Desired, seen: &mut Observed| {
+        lose_data(desired, seen, "2");
+        lose(seen, "3");
+        etcd_mut(seen, "1").linearizable = false;
+    };
+    check(
+        3,
+        two,
+        &expect![[r#"
+        blocked: 2 (10.0.1.12) has no data, and no member that sees a quorum can say whether it may join anew
+    "#]],
+    );
+    check(
+        1,
+        |desired, seen| lose_data(desired, seen, "1"),
+        &expect![[r#"
+            blocked: 1 (10.0.1.11) has no data, and no member that sees a quorum can say whether it may join anew
+        "#]],
+    );
+    let running = |desired: &Desired, seen: &mut Observed| {
+        let wal = names::wal(&desired.name, &key("1"));
+        host_mut(seen, "1").files.remove(&wal);
+    };
+    check(
+        1,
+        running,
+        &expect![[r#"
+        blocked: the files of 1 (10.0.1.11) are gone, and no other member has its data: take a snapshot while it still runs, and restore it
+    "#]],
+    );
+}
+
+#[test]
+fn who_is_in_no_list_starts_anew_with_nothing() {
+    let removed = |_: &Desired, seen: &mut Observed| unlist(seen, "2");
+    check(
+        3,
+        removed,
+        &expect![[r#"
+        stop 2, which is not in the member list
+        move the data directory of 2 aside
+        add 2 as a learner
+        start 2
+        promote 2 when it has caught up
+    "#]],
+    );
+    let stopped = |desired: &Desired, seen: &mut Observed| {
+        unlist(seen, "2");
+        lose_data(desired, seen, "2");
+    };
+    check(
+        3,
+        stopped,
+        &expect![[r#"
+        add 2 as a learner
+        start 2
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn a_learner_is_started_and_promoted() {
+    let fresh = |desired: &Desired, seen: &mut Observed| {
+        learner(seen, "2", false);
+        lose_data(desired, seen, "2");
+    };
+    check(
+        3,
+        fresh,
+        &expect![[r#"
+        start 2
+        promote 2 when it has caught up
+    "#]],
+    );
+    let running = |_: &Desired, seen: &mut Observed| learner(seen, "2", true);
+    check(
+        3,
+        running,
+        &expect![[r#"
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn a_learner_that_lost_its_data_is_replaced_too() {
+    let wiped = |desired: &Desired, seen: &mut Observed| {
+        learner(seen, "2", true);
+        lose_data(desired, seen, "2");
+    };
+    check(
+        3,
+        wiped,
+        &expect![[r#"
+        remove member 8e9e0032 of 2, whose data is lost
+        add 2 as a learner
+        start 2
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_begun_is_finished_before_another_is_begun() {
+    let mixed = |desired: &Desired, seen: &mut Observed| {
+        lose_data(desired, seen, "2");
+        unlist(seen, "3");
+        stop(seen, "3");
+        learner(seen, "5", true);
+        etcd_mut(seen, "5").is_learner = true;
+    };
+    check(
+        7,
+        mixed,
+        &expect![[r#"
+        promote 5 when it has caught up
+        move the data directory of 3 aside
+        add 3 as a learner
+        start 3
+        promote 3 when it has caught up
+        remove member 8e9e0032 of 2, whose data is lost
+        add 2 as a learner
+        start 2
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn one_learner_at_a_time_even_if_its_host_is_away() {
+    let away = |_: &Desired, seen: &mut Observed| {
+        learner(seen, "5", true);
+        lose(seen, "5");
+        unlist(seen, "3");
+        stop(seen, "3");
+    };
+    check(
+        5,
+        away,
+        &expect![[r#"
+        blocked: 3 (10.0.1.13) cannot join: 5 (10.0.1.15) is a learner on a host that was not seen, and etcd takes one learner at a time
+    "#]],
+    );
+}
+
+#[test]
+fn a_stranger_in_the_list_is_named_and_nobody_joins() {
+    let moved = |desired: &Desired, seen: &mut Observed| {
+        lose_data(desired, seen, "2");
+        relist(seen, |members| {
+            members[1].peer_urls = vec!["https://10.0.1.99:2380".to_owned()];
+        });
+    };
+    check(
+        3,
+        moved,
+        &expect![[r#"
+        blocked: 2 (10.0.1.12) cannot join: the member list has member 8e9e0032 (https://10.0.1.99:2380), which is no node of this cluster; if nobody needs it, remove it with `etcdctl member remove 8e9e0032`
+    "#]],
+    );
+}
+
+#[test]
+fn a_member_under_another_url_is_left_alone() {
+    let moved = |_: &Desired, seen: &mut Observed| {
+        relist(seen, |members| {
+            members[1].peer_urls = vec!["https://10.0.1.99:2380".to_owned()];
+        });
+    };
+    check(3, moved, &expect![[""]]);
+}
+
+#[test]
+fn what_let_a_learner_in_is_taken_away() {
+    let left = |_: &Desired, seen: &mut Observed| {
+        let host = host_mut(seen, "2");
+        let file = host.files["/etc/etcd/etcd-k8s-2-conf.yaml"].clone();
+        let path = "/etc/etcd/etcd-k8s-2-joins".to_owned();
+        host.files.insert(path, file);
+    };
+    check(
+        3,
+        left,
+        &expect![[r#"
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn a_wiped_host_is_prepared_first() {
+    let wiped = |desired: &Desired, seen: &mut Observed| {
+        let bare = crate::etcd_cluster::fixture::bare(desired, &key("3"));
+        *host_mut(seen, "3") = bare;
+    };
+    check(
+        3,
+        wiped,
+        &expect![[r#"
+        prepare the host of 3
+        install etcd 3.5.35 on 3
+        issue the peer certificate of 3
+        issue the server certificate of 3
+        issue the client certificate of 3
+        write configuration and units on 3
+        enable unit and timers on 3
+        remove member 8e9e0033 of 3, whose data is lost
+        add 3 as a learner
+        start 3
+        promote 3 when it has caught up
+        record on 3 that the cluster exists
+    "#]],
+    );
+}

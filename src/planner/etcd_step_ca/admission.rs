@@ -1,0 +1,68 @@
+//! May this CA be made on its hosts? Asked at plan and again before the first step.
+
+use super::{desired::Desired, names, observed::Observed};
+use crate::{facts::Fact, problem::Problems};
+
+/// Collects what stands against making the CA on its hosts.
+pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems: &mut Problems) {
+    for (key, node) in &desired.nodes {
+        let place = ["nodes", key.as_str(), "host"];
+        let host = match observed.hosts.get(key) {
+            Some(Fact::Known(host)) => host,
+            Some(Fact::Unknown(why)) => {
+                problems.warning(
+                    &place,
+                    format!("Host {} cannot be checked now", node.host),
+                    format!("{why}. If it is made in the same apply, that is expected."),
+                );
+                continue;
+            }
+            None => continue,
+        };
+        crate::etcd_cluster::check_host(&node.host, host, &place, problems);
+        if let Some(owner) = &host.owner {
+            if Some(owner.id.as_str()) != id {
+                problems.error(
+                    &["name"],
+                    format!("CA {} exists already on {}", desired.name, node.host),
+                    format!(
+                        "It was made by this provider and is not in this state. Take it over with \
+                         `tofu import ADDRESS {}@{}`. Nothing was changed.",
+                        desired.name, node.host
+                    ),
+                );
+            }
+            continue;
+        }
+        let directory = names::directory(desired.instance.as_ref());
+        if host
+            .files
+            .get(&directory)
+            .is_some_and(|file| file.populated)
+        {
+            problems.error(
+                &["instance"],
+                format!("{directory} on {} is not empty", node.host),
+                "Another CA lives there. Give this one an instance name, such as instance = \"b\", \
+                 and another port. Nothing was changed."
+                    .to_owned(),
+            );
+        }
+        if let Some(fact) = host.ports.get(&desired.port)
+            && (fact.listening || !fact.claimed_by.is_empty())
+        {
+            let who = [&fact.claimed_by, &fact.process]
+                .into_iter()
+                .find(|who| !who.is_empty())
+                .map_or("Another process", String::as_str);
+            problems.error(
+                &["port"],
+                format!("Port {} on {} is taken", desired.port, node.host),
+                format!("{who} has it. Give this CA another port. Nothing was changed."),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

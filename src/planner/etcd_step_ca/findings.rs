@@ -1,0 +1,203 @@
+//! What is not as it should be on the host of a CA, each with the step that mends it.
+//!
+//! Drift and plan are both made from this one list, so every sentence has a step, or a reason why
+//! there is none.
+
+use super::{
+    desired::Desired,
+    names,
+    observed::{Manifest, Observed},
+    render,
+    step::Step,
+};
+use crate::{
+    facts::{FileFact, HostFacts, UnitFact},
+    name::NodeKey,
+    version,
+};
+
+/// Something on a host that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// Without the node in front; empty for what is no drift but work that is wanted or owed.
+    pub(super) sentence: String,
+    /// What mends it; `None` if only a person can.
+    pub(super) step: Option<Step>,
+}
+
+fn drift(sentence: String, step: Step) -> Finding {
+    Finding {
+        sentence,
+        step: Some(step),
+    }
+}
+
+fn wanted(step: Step) -> Finding {
+    drift(String::new(), step)
+}
+
+/// What is known of the files of the CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Files {
+    /// As they were written.
+    Kept,
+    /// Keys are there, ca.json is not.
+    Unconfigured,
+    /// ca.json has other bytes than those of our last write.
+    Edited,
+    /// Nothing is there, and nothing was.
+    NotMade,
+    /// Nothing is there any more.
+    Lost,
+}
+
+pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) -> Vec<Finding> {
+    let Some(host) = observed.host(key) else {
+        return Vec::new();
+    };
+    let node = || key.clone();
+    let directory = names::directory(desired.instance.as_ref());
+    let files = files(desired, host);
+    if files == Files::Lost {
+        // A new root would be trusted by nobody who has certificates of the old one.
+        return vec![Finding {
+            sentence: format!("{directory} holds no CA any more"),
+            step: None,
+        }];
+    }
+    let manifest = host
+        .owner
+        .as_ref()
+        .and_then(|owner| Manifest::parse(&owner.manifest));
+    let changed = manifest
+        .as_ref()
+        .is_none_or(|manifest| manifest.started_with != desired.configuration_hash());
+    let reconfigured = changed || files == Files::Edited;
+    let mut found = Vec::new();
+    // Preparing writes down that a restart is owed, before ca.json is touched.
+    let owes = manifest.is_none_or(|manifest| !manifest.started_with.is_empty());
+    if host.owner.is_none() || (reconfigured && owes) {
+        found.push(wanted(Step::PrepareHost { node: node() }));
+    }
+    let step_ca = format!("/opt/step-ca/{}/step-ca", version::STEP_CA);
+    programs(key, host, &step_ca, &mut found);
+    let initialise = Step::Initialise { node: node() };
+    let configuration = names::configuration(desired.instance.as_ref());
+    match files {
+        Files::NotMade => found.push(drift(format!("{directory} holds no CA"), initialise)),
+        Files::Unconfigured => {
+            found.push(drift(format!("{configuration} is missing"), initialise));
+        }
+        Files::Edited => found.push(drift(format!("{configuration} was edited"), initialise)),
+        Files::Kept if changed => found.push(wanted(initialise)),
+        Files::Kept | Files::Lost => {}
+    }
+    unit(desired, key, host, reconfigured, &step_ca, &mut found);
+    if is_ours(desired, host) {
+        found.push(wanted(Step::ClaimCreation { node: node() }));
+    }
+    found
+}
+
+/// Whether the journal of this creation is still open.
+fn is_ours(desired: &Desired, host: &HostFacts) -> bool {
+    host.journal
+        .as_ref()
+        .is_some_and(|entry| entry.id == desired.id)
+}
+
+fn files(desired: &Desired, host: &HostFacts) -> Files {
+    let configuration = names::configuration(desired.instance.as_ref());
+    let present = host.ca.as_ref().is_some_and(|ca| ca.present);
+    let has_root = host
+        .ca
+        .as_ref()
+        .is_some_and(|ca| !ca.root_fingerprint.is_empty());
+    // A creation has an open journal until its CA stands in a state.
+    let was_made = host.owner.is_some() && !is_ours(desired, host);
+    match (present, has_root) {
+        (true, _) if host.files.get(&configuration).is_some_and(edited) => Files::Edited,
+        (true, _) => Files::Kept,
+        (false, true) => Files::Unconfigured,
+        (false, false) if was_made => Files::Lost,
+        (false, false) => Files::NotMade,
+    }
+}
+
+fn edited(file: &FileFact) -> bool {
+    file.sha256 != file.recorded_sha256
+}
+
+fn programs(key: &NodeKey, host: &HostFacts, step_ca: &str, found: &mut Vec<Finding>) {
+    let step = format!("/opt/step/{}/step", version::STEP);
+    for (path, what) in [(step_ca, "step-ca"), (step.as_str(), "step")] {
+        let install = Step::InstallPrograms { node: key.clone() };
+        match host.files.get(path) {
+            None => found.push(drift(format!("{what} ({path}) is missing"), install)),
+            Some(file) if edited(file) => found.push(drift(
+                format!("{path} is another program than the one installed"),
+                install,
+            )),
+            Some(_) => {}
+        }
+    }
+}
+
+fn unit(
+    desired: &Desired,
+    key: &NodeKey,
+    host: &HostFacts,
+    reconfigured: bool,
+    step_ca: &str,
+    found: &mut Vec<Finding>,
+) {
+    let node = || key.clone();
+    let name = names::unit(desired.instance.as_ref());
+    let file = render::file(desired);
+    match host.files.get(&file.path) {
+        None => found.push(drift(
+            format!("{} is missing", file.path),
+            Step::WriteFiles { node: node() },
+        )),
+        Some(fact) if edited(fact) => {
+            found.push(drift(
+                format!("{} was edited", file.path),
+                Step::WriteFiles { node: node() },
+            ));
+        }
+        Some(_) => {}
+    }
+    let fact = host.units.get(&name);
+    if !fact.is_some_and(UnitFact::is_enabled) {
+        found.push(drift(
+            format!("unit {name} is not enabled"),
+            Step::EnableUnit { node: node() },
+        ));
+    }
+    let runs_other = fact
+        .zip(host.files.get(step_ca))
+        .is_some_and(|(unit, program)| {
+            !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
+        });
+    if !fact.is_some_and(UnitFact::is_up) {
+        found.push(drift(
+            format!("unit {name} is stopped"),
+            Step::StartUnit { node: node() },
+        ));
+        found.push(wanted(Step::AwaitHealthy { node: node() }));
+    } else if runs_other {
+        found.push(drift(
+            format!("{name} runs another program than the one installed"),
+            Step::RestartUnit { node: node() },
+        ));
+        found.push(wanted(Step::AwaitHealthy { node: node() }));
+    } else if reconfigured {
+        found.push(wanted(Step::RestartUnit { node: node() }));
+        found.push(wanted(Step::AwaitHealthy { node: node() }));
+    } else if !host.ca.as_ref().is_some_and(|ca| ca.healthy) {
+        found.push(drift(
+            format!("{name} does not answer"),
+            Step::AwaitHealthy { node: node() },
+        ));
+    }
+}
