@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value as Json;
+use serde::Deserialize;
+use serde_json::{Value as Json, value::RawValue};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{
+    number::Number,
     types::{Object, Type},
-    value::{Number, Value},
+    value::Value,
 };
 
 /// Reads a value from a state file's JSON. Lenient as Core is: members that are missing are null,
@@ -15,78 +18,113 @@ use crate::{
 /// # Errors
 /// A sentence with the place in the value where something else stands.
 pub fn from_json(json: &Json, ty: &Type) -> Result<Value, String> {
+    from_slice(json.to_string().as_bytes(), ty)
+}
+
+/// Like [`from_json`], from the text itself, so that numbers of any size are kept.
+///
+/// # Errors
+/// A sentence with the place in the value where something else stands.
+pub fn from_slice(json: &[u8], ty: &Type) -> Result<Value, String> {
+    let json = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     read(json, ty, "")
 }
 
-fn read(json: &Json, ty: &Type, place: &str) -> Result<Value, String> {
-    let wrong = || format!("{place} is not a {ty}");
-    if json.is_null() {
+fn read(json: &RawValue, ty: &Type, place: &str) -> Result<Value, String> {
+    let wrong = || match place.strip_prefix('.').unwrap_or(place) {
+        "" => format!("it is not a {ty}"),
+        place => format!("{place} is not a {ty}"),
+    };
+    if json.get() == "null" {
         return Ok(Value::Null);
     }
     match ty {
-        Type::String => json.as_str().map(Value::string).ok_or_else(wrong),
-        Type::Bool => json.as_bool().map(Value::Bool).ok_or_else(wrong),
-        Type::Number => match json {
-            Json::Number(number) => Number::parse(&number.to_string()),
-            Json::String(text) => Number::parse(text),
+        Type::String => match parse(json).ok_or_else(wrong)? {
+            Json::String(text) => Ok(Value::String(text.nfc().collect())),
+            // The schema had another type once; Core converts the same way.
+            Json::Number(_) | Json::Bool(_) => Ok(Value::string(json.get())),
+            _ => Err(wrong()),
+        },
+        Type::Bool => match parse(json).ok_or_else(wrong)? {
+            Json::Bool(truth) => Ok(Value::Bool(truth)),
+            Json::String(text) => match text.as_str() {
+                "true" | "1" => Ok(Value::Bool(true)),
+                "false" | "0" => Ok(Value::Bool(false)),
+                _ => Err(wrong()),
+            },
+            _ => Err(wrong()),
+        },
+        Type::Number => match parse(json).ok_or_else(wrong)? {
+            Json::Number(_) => Number::parse(json.get()),
+            Json::String(text) => Number::parse(&text),
             _ => None,
         }
         .map(Value::Number)
         .ok_or_else(wrong),
-        Type::List(element) | Type::Set(element) => json
-            .as_array()
+        Type::List(element) | Type::Set(element) => parse::<Vec<&RawValue>>(json)
             .ok_or_else(wrong)?
-            .iter()
+            .into_iter()
             .enumerate()
             .map(|(index, json)| read(json, element, &format!("{place}[{index}]")))
             .collect::<Result<_, _>>()
             .map(Value::List),
-        Type::Tuple(types) => json
-            .as_array()
+        Type::Tuple(types) => parse::<Vec<&RawValue>>(json)
             .filter(|elements| elements.len() == types.len())
             .ok_or_else(wrong)?
-            .iter()
+            .into_iter()
             .zip(types)
             .enumerate()
             .map(|(index, (json, ty))| read(json, ty, &format!("{place}[{index}]")))
             .collect::<Result<_, _>>()
             .map(Value::List),
-        Type::Map(element) => json
-            .as_object()
+        Type::Map(element) => parse::<BTreeMap<String, &RawValue>>(json)
             .ok_or_else(wrong)?
-            .iter()
+            .into_iter()
             .map(|(name, json)| {
-                Ok((
-                    name.clone(),
-                    read(json, element, &format!("{place}.{name}"))?,
-                ))
+                let value = read(json, element, &format!("{place}.{name}"))?;
+                Ok((name.nfc().collect(), value))
             })
             .collect::<Result<_, _>>()
             .map(Value::Map),
         Type::Object(Object { members, .. }) => {
-            let found = json.as_object().ok_or_else(wrong)?;
+            let found = parse::<BTreeMap<String, &RawValue>>(json).ok_or_else(wrong)?;
+            let value = |(name, ty): (&String, &Type)| {
+                let value = found.get(name).map_or(Ok(Value::Null), |json| {
+                    read(json, ty, &format!("{place}.{name}"))
+                });
+                Ok((name.clone(), value?))
+            };
             members
                 .iter()
-                .map(|(name, ty)| {
-                    let json = found.get(name).unwrap_or(&Json::Null);
-                    Ok((name.clone(), read(json, ty, &format!("{place}.{name}"))?))
-                })
-                .collect::<Result<BTreeMap<_, _>, String>>()
+                .map(value)
+                .collect::<Result<_, String>>()
                 .map(Value::Map)
         }
         Type::Dynamic => {
-            let (ty, value) = (json.get("type"), json.get("value"));
-            let ty = ty
-                .and_then(|ty| Type::from_json(ty).ok())
-                .ok_or_else(wrong)?;
-            let value = read(value.unwrap_or(&Json::Null), &ty, place)?;
-            Ok(if value.is_null() {
-                Value::Null
-            } else {
-                Value::Dynamic(Box::new((ty, value)))
+            let told: Told<'_> = parse(json).ok_or_else(wrong)?;
+            let ty = Type::from_json(&told.ty).map_err(|_| wrong())?;
+            let value = told
+                .value
+                .map_or(Ok(Value::Null), |value| read(value, &ty, place))?;
+            Ok(match ty {
+                Type::Dynamic => value,
+                ty => Value::Dynamic(Box::new((ty, value))),
             })
         }
     }
+}
+
+/// A value in a place of dynamic type.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(rename = "type")]
+    ty: Json,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
 }
 
 /// The JSON form of a value, as state files have it. Unknown values become null: a state has none.
@@ -94,9 +132,11 @@ pub fn to_json(value: &Value) -> Json {
     match value {
         Value::Null | Value::Unknown(_) => Json::Null,
         Value::Bool(value) => Json::Bool(*value),
-        // A number of any size is a JSON number; serde keeps small ones, and text keeps the rest.
+        // What a JSON number here would round is text, which is read as a number all the same.
         Value::Number(number) => serde_json::from_str(number.as_str())
-            .unwrap_or_else(|_| Json::String(number.as_str().to_owned())),
+            .ok()
+            .filter(|json: &Json| Number::parse(&json.to_string()).as_ref() == Some(number))
+            .unwrap_or_else(|| Json::String(number.as_str().to_owned())),
         Value::String(text) => Json::String(text.clone()),
         Value::List(elements) => elements.iter().map(to_json).collect(),
         Value::Map(members) => members
@@ -128,5 +168,57 @@ mod tests {
             ("unset", Value::Null),
         ]);
         assert_eq!(from_json(&to_json(&value), &ty), Ok(value));
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_kept() {
+        let text = "[9007199254740993.5, 18446744073709551617, 1e3, 0.1, \"7\"]";
+        let ty = Type::list(Type::Number);
+        let value = from_slice(text.as_bytes(), &ty).expect("a value");
+        let numbers = [
+            "9007199254740993.5",
+            "18446744073709551617",
+            "1000",
+            "0.1",
+            "7",
+        ];
+        let wanted = numbers.map(|text| Value::Number(Number::parse(text).expect("a number")));
+        assert_eq!(value, Value::List(wanted.to_vec()));
+        assert_eq!(from_json(&to_json(&value), &ty), Ok(value));
+    }
+
+    #[test]
+    fn a_null_of_a_told_type_keeps_it() {
+        let json = serde_json::json!({ "value": null, "type": "string" });
+        let value = Value::Dynamic(Box::new((Type::String, Value::Null)));
+        assert_eq!(from_json(&json, &Type::Dynamic), Ok(value.clone()));
+        assert_eq!(to_json(&value), json);
+    }
+
+    #[test]
+    fn primitives_are_converted_as_core_converts_them() {
+        let read = |text: &str, ty| from_slice(text.as_bytes(), &ty);
+        assert_eq!(read("22", Type::String), Ok(Value::string("22")));
+        assert_eq!(read("true", Type::String), Ok(Value::string("true")));
+        assert_eq!(read("\"true\"", Type::Bool), Ok(Value::Bool(true)));
+        assert_eq!(
+            read(r#""e\u0301""#, Type::String),
+            Ok(Value::string("\u{e9}"))
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_with_its_place() {
+        let ty = Type::object([("nodes", Type::list(Type::object([("port", Type::Number)])))]);
+        let json = serde_json::json!({ "nodes": [{ "port": true }], "gone": 1 });
+        assert_eq!(
+            from_json(&json, &ty),
+            Err("nodes[0].port is not a number".to_owned())
+        );
+        assert_eq!(
+            from_slice(b"[]", &Type::Bool),
+            Err("it is not a bool".to_owned())
+        );
+        assert!(from_slice(b"{\"a\":", &Type::Dynamic).is_err());
     }
 }

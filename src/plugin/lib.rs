@@ -12,6 +12,7 @@ mod handshake;
 pub mod json;
 mod log;
 pub mod msgpack;
+mod number;
 mod path;
 pub mod provider;
 mod rpc;
@@ -53,8 +54,9 @@ pub mod go_plugin;
 pub mod health;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use number::Number;
 pub use path::Path;
 pub use schema::{Attribute, Block, Mode, NestedBlock, Nesting, Schema};
 pub use server::serve;
 pub use types::{InvalidType, Object, Type};
-pub use value::{Number, Refinement, Value};
+pub use value::{Refinement, Value};

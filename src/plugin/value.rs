@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::Type;
+use crate::{number::Number, types::Type};
 
 /// A value of some [`Type`], which the schema or the dynamic value itself tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,10 +25,6 @@ pub enum Value {
     Dynamic(Box<(Type, Self)>),
 }
 
-/// A decimal number of any size as its shortest text, so that nothing is rounded on the way.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Number(String);
-
 /// What is promised about an unknown value. Sending one binds whoever sends it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Refinement {
@@ -44,46 +40,6 @@ pub struct Refinement {
     pub length_min: Option<i64>,
     /// Most elements.
     pub length_max: Option<i64>,
-}
-
-impl Number {
-    /// From text that is a decimal number; `None` if it is not one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-        let digits_only =
-            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        (digits_only(whole) && digits_only(fraction) && digits_only(exponent))
-            .then(|| Self(text.to_owned()))
-    }
-
-    pub(crate) fn from_f64(number: f64) -> Option<Self> {
-        number.is_finite().then(|| Self(format!("{number}")))
-    }
-
-    /// As an integer; `None` if it is none or does not fit.
-    pub fn as_i64(&self) -> Option<i64> {
-        self.0.parse().ok()
-    }
-
-    /// The decimal text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<i64> for Number {
-    fn from(number: i64) -> Self {
-        Self(number.to_string())
-    }
-}
-
-impl From<u64> for Number {
-    fn from(number: u64) -> Self {
-        Self(number.to_string())
-    }
 }
 
 impl Value {

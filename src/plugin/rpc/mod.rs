@@ -113,9 +113,7 @@ fn decode(value: Option<&DynamicValue>, ty: &Type) -> Result<Value, Diagnostics>
         return Ok(Value::Null);
     };
     let decoded = if value.msgpack.is_empty() && !value.json.is_empty() {
-        serde_json::from_slice(&value.json)
-            .map_err(|error| error.to_string())
-            .and_then(|json| crate::json::from_json(&json, ty))
+        crate::json::from_slice(&value.json, ty)
     } else {
         msgpack::decode(&value.msgpack, ty).map_err(|error| error.to_string())
     };

@@ -123,11 +123,10 @@ async fn upgraded(
             "It has a form from before Terraform 0.12.".to_owned(),
         ));
     }
-    let raw: serde_json::Value =
-        serde_json::from_slice(raw).map_err(|error| unreadable(error.to_string()))?;
     let state = if request.version == entry.schema.version {
-        json::from_json(&raw, &entry.ty).map_err(unreadable)?
+        json::from_slice(raw, &entry.ty).map_err(unreadable)?
     } else {
+        let raw = serde_json::from_slice(raw).map_err(|error| unreadable(error.to_string()))?;
         let (object, version) = (std::sync::Arc::clone(&entry.object), request.version);
         let work = async move { object.upgrade(version, raw).await };
         rpc.guarded("UpgradeResourceState", &request.type_name, work, Err)
@@ -153,8 +152,7 @@ pub(super) fn upgrade_identity(
             .object
             .identity()
             .ok_or_else(|| unreadable("There is none.".to_owned()))?;
-        let json = serde_json::from_slice(raw).map_err(|error| unreadable(error.to_string()))?;
-        let value = json::from_json(&json, &identity.ty()).map_err(unreadable)?;
+        let value = json::from_slice(raw, &identity.ty()).map_err(unreadable)?;
         Ok(identity_on_wire(&entry, &value))
     });
     match upgraded {
