@@ -3,6 +3,11 @@
 //! Needs root, the lab and a built helper (`cargo build --release -p node`, or another one named by
 //! `ETCD_NODE_PATH`). Fails without them. Each test has hosts of its own.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "with --nocapture it shows what people read and how long they wait"
+)]
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -342,7 +347,7 @@ async fn recognises_logins_without_a_shell_and_talks_past_chatty_ones() {
     assert_eq!(refusal(&target, helpers()).await, Refusal::NoShell);
     bashrc("exec cat");
     let hurried = self::target(host, |profile| {
-        profile.timing.start = Duration::from_millis(500)
+        profile.timing.start = Duration::from_millis(500);
     });
     assert_eq!(refusal(&hurried, helpers()).await, Refusal::Silent);
     for shell in ["/usr/sbin/nologin", "/bin/false"] {
