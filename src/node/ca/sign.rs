@@ -199,15 +199,31 @@ async fn post(
         .output(&text)
     };
     if !status.is_success() {
-        return Err(refused(status.to_string()));
+        return Err(refused(reason(&text).unwrap_or_else(|| status.to_string())));
     }
     serde_json::from_str(&text)
         .map_err(|error| refused(format!("its answer cannot be read: {error}")))
 }
 
+/// What step-ca's answer to a refused request says in words (`errs/error.go`).
+fn reason(text: &str) -> Option<String> {
+    let answer: Json = serde_json::from_str(text).ok()?;
+    let words = answer["message"].as_str()?.trim_end_matches('.');
+    (!words.is_empty()).then(|| words.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_ca() {
+        let text = r#"{"status":403,"message":"The request was forbidden."}"#;
+        assert_eq!(reason(text).as_deref(), Some("The request was forbidden"));
+        for other in ["", "Bad Gateway", "{}", r#"{"message":""}"#] {
+            assert_eq!(reason(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn puts_the_whole_chain_into_the_file() {
