@@ -8,6 +8,7 @@
 //! standard output but the handshake line.
 
 mod diagnostic;
+pub mod docs;
 mod handshake;
 pub mod json;
 mod log;

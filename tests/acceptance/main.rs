@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drift;
+mod examples;
 mod faults;
 mod killed;
 mod logins;

@@ -5,6 +5,7 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use lab::{
@@ -78,12 +79,23 @@ fn flat(text: &str) -> String {
     bare.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The built provider: the same for all tests of a run, whatever is edited meanwhile.
+fn provider(home: &Home) -> Result<Provider, Box<dyn Error>> {
+    static BUILT: Mutex<Option<Provider>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(provider) = &*built {
+        return Ok(provider.clone());
+    }
+    let provider = Provider::ensure(home)?;
+    Ok(built.insert(provider).clone())
+}
+
 impl Site {
     /// Boots hosts and makes an empty working directory.
     pub fn new(name: &str, hosts: Vec<HostSpec>) -> Result<Self, Box<dyn Error>> {
         let home = Home::open()?;
         let archives = lab::archive::ensure(&home)?;
-        let provider = Provider::ensure(&home)?;
+        let provider = provider(&home)?;
         let name = format!("{name}-{}", std::process::id());
         let lab = Lab::up(&home, &Spec::ephemeral(&name, hosts))?;
         let directory = tempfile::tempdir()?;

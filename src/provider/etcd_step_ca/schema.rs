@@ -43,7 +43,7 @@ pub(super) fn attributes() -> Vec<Attribute> {
              change.",
         ),
         text(
-            "provisioner",
+            "provisioner_name",
             "Name of the provisioner. Cannot change. Default: `etcd-provisioner`.",
         ),
         text(
