@@ -76,6 +76,17 @@ pub(crate) fn value(
     ])
 }
 
+/// Stands for an issuer that is not known yet while the rest of a configuration is checked.
+pub(crate) fn anonymous() -> Issuer {
+    Issuer {
+        name: Name::parse("unknown").expect("a plain word is a name"),
+        urls: Vec::new(),
+        fingerprint: None,
+        directory: String::new(),
+        port: 0,
+    }
+}
+
 /// A handle that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Handle {

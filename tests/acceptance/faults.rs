@@ -131,7 +131,7 @@ fn a_full_disk_leaves_nothing_half_done() -> Outcome {
     let site = prepared("disk", hosts)?;
     let host = &site.hosts()[1];
     // Below /var lie the data and our ledger.
-    host.fill_disk(0)?;
+    host.fill_disk(64 << 10)?;
     let failed = site.apply()?;
     fails_then_completes(&site, &failed, &[&host.address().to_string()], || {
         Ok(host.free_disk()?)

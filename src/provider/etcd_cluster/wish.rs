@@ -51,20 +51,26 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
         || DECISIVE
             .iter()
             .any(|name| !values.get(name).is_wholly_known());
-    let (false, false, Some(known)) = (is_unknown, diagnostics.has_errors(), &handle) else {
+    if is_unknown || diagnostics.has_errors() {
         return Read {
             nodes,
             handle,
             desired: None,
         };
-    };
+    }
     let wish = wish(values, &nodes);
     let mut problems = Problems::default();
-    let desired = Desired::read(&wish, known.issuer.clone(), &mut problems).map(|mut desired| {
-        desired.id = text(values, "id").unwrap_or_default();
-        desired.record = record(values, &schema::attributes());
-        desired
-    });
+    // All but the issuer can be wrong before the issuer is known.
+    let issuer = handle
+        .as_ref()
+        .map_or_else(issuer::anonymous, |known| known.issuer.clone());
+    let desired = Desired::read(&wish, issuer, &mut problems)
+        .filter(|_| handle.is_some())
+        .map(|mut desired| {
+            desired.id = text(values, "id").unwrap_or_default();
+            desired.record = record(values, &schema::attributes());
+            desired
+        });
     diagnostics.extend(report::problems(problems));
     Read {
         nodes,

@@ -9,15 +9,16 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use host::proto::{
-    Absent, AddLearnerRequest, ClearJournalRequest, Directory, EnsureRequest, Item, MemberRequest,
-    SetDataAsideRequest, User, control_unit_request::Verb, item,
+    Absent, AddLearnerRequest, ClearJournalRequest, Directory, EnsureRequest, EtcdQuery, Item,
+    Link, MemberRequest, ObserveRequest, SetDataAsideRequest, User, control_unit_request::Verb,
+    item,
 };
 use planner::{
     etcd_cluster::{
         self as cluster, Desired, Manifest, Observed, Phase, Role, Step, check, files, fingerprint,
         names,
     },
-    facts::Fact,
+    facts::{Fact, HostFacts},
     name::NodeKey,
     rendered::RenderedFile,
     version,
@@ -40,6 +41,12 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How long members may take until they vote and see a quorum. Elections take seconds; a large
 /// database that is replayed takes a minute.
 const HEALTHY: Duration = Duration::from_secs(180);
+
+/// Limit for one question to a member that is being waited for, in milliseconds.
+const BRIEF_MS: u32 = 400;
+
+/// A member that systemd had to start again so often does not come up by itself.
+const CRASHES: u32 = 3;
 
 /// What the host of a node wrote down last, as far as steps change it.
 #[derive(Clone, Debug, Default)]
@@ -199,6 +206,15 @@ impl<'a> ClusterWork<'a> {
                 unit: false,
             })
         };
+        // Names that people and older tools look for; with two CAs on a host the last one has them.
+        let link = |name: &str| {
+            common::item(item::Item::Link(Link {
+                path: format!("{}/{name}", names::TLS),
+                target: desired.issuer.root_path(),
+                unless_foreign: true,
+                shared: true,
+            }))
+        };
         let mut request = self.request(vec![
             common::item(item::Item::User(User {
                 name: names::USER.to_owned(),
@@ -214,6 +230,9 @@ impl<'a> ClusterWork<'a> {
                 desired.issuer.file_path(),
                 desired.issuer.file(root, &fingerprint),
             ),
+            link("root_ca.crt"),
+            link("peer-ca.crt"),
+            link("client-ca.crt"),
             common::timer_helper(),
         ]);
         request.claims_ports = true;
@@ -343,17 +362,35 @@ impl<'a> ClusterWork<'a> {
     }
 
     async fn healthy(&self, nodes: &[NodeKey]) -> Result<Ensure, Trouble> {
+        // The members alone, and not for long: a read that waits for a leader would be waited for.
         let looks = join_all(nodes.iter().map(|key| async move {
-            let response = self
-                .hosts
-                .observe(key, look::request(self.desired, key))
-                .await;
-            (key, response)
+            let query = EtcdQuery {
+                timeout_ms: BRIEF_MS,
+                ..look::member(self.desired, key)
+            };
+            let request = ObserveRequest {
+                etcd: vec![query],
+                units: vec![names::unit(&self.desired.name, key)],
+                ..ObserveRequest::default()
+            };
+            (key, self.hosts.observe(key, request).await)
         }));
         let mut observed = held(&self.last).clone();
         for (key, response) in looks.await {
-            let facts = crate::facts::from_response(response?, &self.owner());
-            observed.hosts.insert(key.clone(), Fact::Known(facts));
+            let response = response?;
+            let crashes = response
+                .units
+                .iter()
+                .any(|unit| unit.restarts >= CRASHES && unit.active_state != "active");
+            if crashes {
+                // Started once more and waited for, it tells why it ends.
+                let unit = names::unit(&self.desired.name, key);
+                control(self.hosts, key, &self.owner(), &unit, Verb::Start, true).await?;
+            }
+            let facts = crate::facts::from_response(response, &self.owner());
+            if let Some(Fact::Known(host)) = observed.hosts.get_mut(key) {
+                host.etcd = facts.etcd;
+            }
         }
         let sick: Vec<&NodeKey> = nodes
             .iter()
@@ -552,7 +589,16 @@ impl Work for ClusterWork<'_> {
                 return Err(trouble);
             }
         }
-        if self.announced.is_some() && !observed.bootstrapped() {
+        let knows_us = |host: &HostFacts| {
+            let owner = host.owner.as_ref();
+            owner.is_some_and(|owner| owner.id == self.desired.id)
+        };
+        let is_known = observed
+            .hosts
+            .values()
+            .filter_map(Fact::known)
+            .any(knows_us);
+        if self.announced.is_some() && !is_known {
             return Err(Trouble::Refused {
                 why: "no host that answers knows this cluster any more".to_owned(),
                 hint: "see that the right hosts answer and that their disks are mounted, then run plan \
