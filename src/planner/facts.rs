@@ -58,6 +58,20 @@ pub struct HostFacts {
     pub journal: Option<JournalFact>,
     /// Users that exist.
     pub users: Vec<String>,
+    /// File systems by a path on them. Never kept: it changes by itself.
+    #[serde(skip)]
+    pub space: BTreeMap<String, SpaceFact>,
+}
+
+/// The file system that a path is on, or will be on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpaceFact {
+    /// What a service may still write.
+    pub free_bytes: u64,
+    /// Programs on it cannot be run.
+    pub noexec: bool,
+    /// Nothing can be written to it.
+    pub read_only: bool,
 }
 
 /// A file, directory or link that exists.

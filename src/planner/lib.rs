@@ -17,5 +17,6 @@ pub mod near;
 pub mod node;
 pub mod problem;
 pub mod rendered;
+pub mod space;
 mod stored;
 pub mod version;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use host::proto::{self, ObserveResponse, file_fact::Kind};
 use planner::facts::{
     CaFact, CertificateFact, EtcdFact, FileFact, FileKind, HostFacts, JournalFact, MemberFact,
-    OwnerFact, PortFact, UnitFact,
+    OwnerFact, PortFact, SpaceFact, UnitFact,
 };
 
 /// Facts about one host, as far as `owner` is concerned.
@@ -49,6 +49,18 @@ pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts
                 wish: entry.wish,
                 by: entry.by,
             }),
+        space: response
+            .space
+            .into_iter()
+            .map(|fact| {
+                let space = SpaceFact {
+                    free_bytes: fact.free_bytes,
+                    noexec: fact.noexec,
+                    read_only: fact.read_only,
+                };
+                (fact.path, space)
+            })
+            .collect(),
         users: response
             .users
             .into_iter()

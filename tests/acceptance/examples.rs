@@ -11,12 +11,17 @@ fn every_example_is_valid() -> Outcome {
     let provider = fs::read_to_string(examples.join("provider/provider.tf"))?;
     let mut configurations = Vec::new();
     for name in ["quickstart", "three-clusters"] {
-        configurations.push((name.to_owned(), fs::read_to_string(examples.join(name).join("main.tf"))?));
+        configurations.push((
+            name.to_owned(),
+            fs::read_to_string(examples.join(name).join("main.tf"))?,
+        ));
     }
     for entry in fs::read_dir(examples.join("resources"))?.flatten() {
         let resource = fs::read_to_string(entry.path().join("resource.tf"))?;
-        configurations
-            .push((entry.file_name().to_string_lossy().into_owned(), format!("{provider}\n{resource}")));
+        configurations.push((
+            entry.file_name().to_string_lossy().into_owned(),
+            format!("{provider}\n{resource}"),
+        ));
     }
     assert_eq!(configurations.len(), 4, "{configurations:?}");
     let site = Site::new("examples", vec![HostSpec::new(Release::Bookworm)])?;

@@ -127,15 +127,21 @@ fn a_port_that_is_taken_is_found_at_plan() -> Outcome {
 #[test]
 fn a_full_disk_leaves_nothing_half_done() -> Outcome {
     let mut hosts = three();
-    hosts[1] = HostSpec::new(Release::Bookworm).disk(64 << 20);
+    hosts[1] = HostSpec::new(Release::Bookworm).disk(1 << 30);
     let site = prepared("disk", hosts)?;
     let host = &site.hosts()[1];
     // Below /var lie the data and our ledger.
     host.fill_disk(64 << 10)?;
-    let failed = site.apply()?;
-    fails_then_completes(&site, &failed, &[&host.address().to_string()], || {
-        Ok(host.free_disk()?)
-    })?;
+    let plan = site.plan()?;
+    fails_then_completes(
+        &site,
+        &plan,
+        &[
+            "Too little room in /var/lib/etcd on",
+            &host.address().to_string(),
+        ],
+        || Ok(host.free_disk()?),
+    )?;
     site.down()
 }
 

@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod killed;
 mod logins;
+mod programs;
 mod quickstart;
 mod secrets;
 mod sharing;

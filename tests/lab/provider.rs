@@ -156,6 +156,13 @@ pub(crate) fn cargo() -> Result<Command, Error> {
     Ok(cargo)
 }
 
+/// The same with the helper that the provider's build puts into it.
+pub(crate) fn cargo_with(helper: &Path) -> Result<Command, Error> {
+    let mut cargo = cargo()?;
+    cargo.env(EMBED_VARIABLE, helper);
+    Ok(cargo)
+}
+
 /// A line of cargo's JSON messages, as far as it matters here.
 #[derive(Deserialize)]
 struct Message {

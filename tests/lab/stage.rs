@@ -140,43 +140,43 @@ impl Stage {
     /// Runs the stage; gives the closing lines of its test runners.
     fn run(self, home: &Home, said: &Said) -> Result<(), Error> {
         match self {
-            Self::Format => cargo(said, &["fmt", "--all", "--check", "--", "-l"]),
-            Self::Lint => {
-                prerequisite::for_builds(home)?;
-                cargo(
-                    said,
-                    &[
-                        "clippy",
-                        "--release",
-                        "--workspace",
-                        "--all-targets",
-                        "--quiet",
-                        "--",
-                        "-D",
-                        "warnings",
-                    ],
-                )
+            Self::Format => {
+                let mut format = provider::cargo()?;
+                format.args(["fmt", "--all", "--check", "--", "-l"]);
+                shown(said, format)
             }
-            Self::Tests => {
-                prerequisite::for_builds(home)?;
-                cargo(
-                    said,
-                    &[
-                        "test",
-                        "--release",
-                        "--workspace",
-                        "--quiet",
-                        "--no-fail-fast",
-                    ],
-                )
-            }
+            Self::Lint => cargo(
+                home,
+                said,
+                &[
+                    "clippy",
+                    "--release",
+                    "--workspace",
+                    "--all-targets",
+                    "--quiet",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            ),
+            Self::Tests => cargo(
+                home,
+                said,
+                &[
+                    "test",
+                    "--release",
+                    "--workspace",
+                    "--quiet",
+                    "--no-fail-fast",
+                ],
+            ),
             Self::Real => {
                 hosts(home)?;
                 archive::ensure(home)?;
                 let helper = provider::helper(home)?;
                 let mut result = Ok(());
                 for (package, target) in target::opt_in()? {
-                    let mut real = provider::cargo()?;
+                    let mut real = provider::cargo_with(&helper)?;
                     real.args([
                         "test",
                         "--release",
@@ -201,6 +201,7 @@ impl Stage {
                 }
                 Provider::ensure(home)?;
                 cargo(
+                    home,
                     said,
                     &[
                         "test",
@@ -272,8 +273,9 @@ fn hosts(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-fn cargo(said: &Said, arguments: &[&str]) -> Result<(), Error> {
-    let mut cargo = provider::cargo()?;
+/// A cargo command with the helper that the provider carries: without it, the provider would be compiled twice.
+fn cargo(home: &Home, said: &Said, arguments: &[&str]) -> Result<(), Error> {
+    let mut cargo = provider::cargo_with(&provider::helper(home)?)?;
     cargo.args(arguments);
     shown(said, cargo)
 }

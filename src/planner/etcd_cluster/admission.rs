@@ -8,6 +8,7 @@ use crate::{
     name::NodeKey,
     node::Node,
     problem::Problems,
+    space,
 };
 
 /// Oldest systemd whose units are rendered.
@@ -46,6 +47,13 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             );
         }
         check_host(&node.host, host, &place, problems);
+        space::check(
+            &node.host,
+            host,
+            &[space::PROGRAMS, space::DATA],
+            &place,
+            problems,
+        );
         check_address(node, host, key, problems);
         check_ports(desired, node, host, id, problems);
         check_foreign(desired, key, node, host, id, problems);

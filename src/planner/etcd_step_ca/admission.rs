@@ -20,6 +20,13 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             None => continue,
         };
         crate::etcd_cluster::check_host(&node.host, host, &place, problems);
+        crate::space::check(
+            &node.host,
+            host,
+            &[crate::space::PROGRAMS],
+            &place,
+            problems,
+        );
         if let Some(owner) = &host.owner {
             if Some(owner.id.as_str()) != id {
                 problems.error(

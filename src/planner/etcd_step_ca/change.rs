@@ -22,7 +22,7 @@ pub fn refuse(prior: &Desired, wanted: &Desired, problems: &mut Problems) {
         ),
         ("port", prior.port.to_string(), wanted.port.to_string()),
         (
-            "provisioner",
+            "provisioner_name",
             prior.provisioner.clone(),
             wanted.provisioner.clone(),
         ),

@@ -112,7 +112,7 @@ impl Desired {
             .unwrap_or_else(|| "etcd-provisioner".to_owned());
         if provisioner.is_empty() {
             problems.error(
-                &["provisioner"],
+                &["provisioner_name"],
                 "Invalid name",
                 "A provisioner has a name.",
             );

@@ -4,7 +4,7 @@ use host::proto::{CertificateQuery, EtcdQuery, FileQuery, ObserveRequest};
 use planner::{
     etcd_cluster::{Desired, Phase, Role, files, names},
     name::NodeKey,
-    version,
+    space, version,
 };
 
 /// How the helper on a node's host reaches its member.
@@ -59,6 +59,9 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
         ports: desired.ports().into_iter().map(u32::from).collect(),
         users: vec![names::USER.to_owned()],
         owners: vec![names::owner(&desired.name)],
+        space: [space::PROGRAMS, space::DATA]
+            .map(|(path, _)| path.to_owned())
+            .to_vec(),
         ..ObserveRequest::default()
     }
 }

@@ -279,13 +279,35 @@ impl<'a> ClusterWork<'a> {
         Ok(result)
     }
 
+    /// Files, what makes units start at boot, and one reload for all of it.
     fn files(&self, key: &NodeKey, phase: Phase) -> Vec<Item> {
         let files = files(self.desired, key, &self.desired.nodes[key], phase);
+        let wanted = self.units(key).into_iter().map(|(unit, target)| {
+            common::item(item::Item::Link(Link {
+                path: format!("/etc/systemd/system/{target}.wants/{unit}"),
+                target: format!("/etc/systemd/system/{unit}"),
+                unless_foreign: false,
+                shared: false,
+            }))
+        });
+        let wanted: Vec<Item> = wanted.collect();
         files
             .into_iter()
             .map(common::file)
+            .chain(wanted)
             .chain([common::reload()])
             .collect()
+    }
+
+    /// Units of a node that start at boot, and for which target.
+    fn units(&self, key: &NodeKey) -> Vec<(String, &'static str)> {
+        let name = &self.desired.name;
+        let timers = Role::ALL.map(|role| {
+            let timer = format!("{}.timer", names::renewal(name, role.as_str()));
+            (timer, "timers.target")
+        });
+        let member = (names::unit(name, key), "multi-user.target");
+        std::iter::once(member).chain(timers).collect()
     }
 
     fn is_bootstrapped(&self) -> bool {
@@ -310,24 +332,18 @@ impl<'a> ClusterWork<'a> {
     }
 
     async fn enable(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
-        let unit = names::unit(&self.desired.name, key);
-        let mut result = control(self.hosts, key, &self.owner(), &unit, Verb::Enable, true).await?;
-        for role in Role::ALL {
-            let timer = format!(
-                "{}.timer",
-                names::renewal(&self.desired.name, role.as_str())
-            );
-            let done = control(
-                self.hosts,
-                key,
-                &self.owner(),
-                &timer,
-                Verb::EnableAndStart,
-                true,
-            )
-            .await?;
-            if done != Ensure::NotNeeded {
-                result = done;
+        let mut result = Ensure::NotNeeded;
+        for (unit, target) in self.units(key) {
+            let verbs: &[Verb] = if target == "timers.target" {
+                &[Verb::Enable, Verb::Start]
+            } else {
+                &[Verb::Enable]
+            };
+            for verb in verbs {
+                let done = control(self.hosts, key, &self.owner(), &unit, *verb, true).await?;
+                if done != Ensure::NotNeeded {
+                    result = done;
+                }
             }
         }
         Ok(result)
@@ -396,12 +412,14 @@ impl<'a> ClusterWork<'a> {
             .iter()
             .filter(|key| !observed.is_healthy(key))
             .collect();
-        if sick.is_empty() {
-            *held(&self.waiting) = None;
-            *held(&self.last) = observed;
-            return Ok(Ensure::NotNeeded);
-        }
         let why = cluster::status(self.desired, &observed);
+        let first = sick.first().map(|key| (*key).clone());
+        // Kept in any case: whether there was a quorum decides what a failure means.
+        *held(&self.last) = observed;
+        let Some(first) = first else {
+            *held(&self.waiting) = None;
+            return Ok(Ensure::NotNeeded);
+        };
         let since = *held(&self.waiting).get_or_insert_with(Instant::now);
         if since.elapsed() < HEALTHY {
             return Err(Trouble::NotYet(why));
@@ -411,8 +429,8 @@ impl<'a> ClusterWork<'a> {
             why: format!("{why} {} s after the start", HEALTHY.as_secs()),
             hint: format!(
                 "look with `journalctl -u {}` on {}.",
-                names::unit(&self.desired.name, sick[0]),
-                self.hosts.target(sick[0]).host
+                names::unit(&self.desired.name, &first),
+                self.hosts.target(&first).host
             ),
         })
     }

@@ -3,7 +3,7 @@
 use host::proto::{CaQuery, FileQuery, ObserveRequest};
 use planner::{
     etcd_step_ca::{self as planner_ca, Desired},
-    version,
+    space, version,
 };
 
 /// Everything that drift, plan and status are made of.
@@ -25,6 +25,7 @@ pub(super) fn request(desired: &Desired) -> ObserveRequest {
         }],
         ports: vec![desired.port.into()],
         owners: vec![planner_ca::owner(&desired.name)],
+        space: vec![space::PROGRAMS.0.to_owned()],
         ..ObserveRequest::default()
     }
 }
