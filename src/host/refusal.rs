@@ -212,7 +212,7 @@ impl Refusal {
     pub(crate) fn hint(self, host: &str, user: &str) -> String {
         match self {
             Self::SudoPasswordNeeded => format!(
-                "configure the sudo password, or let {user} use sudo without one: put \"{user} ALL=(root) NOPASSWD: ALL\" into /etc/sudoers.d/ on {host}."
+                "set sudo_password, or let {user} use sudo without one: put \"{user} ALL=(root) NOPASSWD: ALL\" into /etc/sudoers.d/ on {host}."
             ),
             Self::SudoPasswordWrong => {
                 format!("correct the sudo password of {user} in the configuration.")

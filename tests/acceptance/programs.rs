@@ -30,6 +30,6 @@ fn both_programs_run_in_an_empty_root() -> Outcome {
         .output()?;
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.to_lowercase().contains("plugin"), "{text}");
+    assert!(text.contains("tofu init"), "{text}");
     Ok(())
 }

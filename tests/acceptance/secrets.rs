@@ -18,6 +18,19 @@ fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+/// Output of the CLI without what Core itself repeats of the user's variables.
+fn without_variables(text: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(mut json) => {
+            if let Some(object) = json.as_object_mut() {
+                object.remove("variables");
+            }
+            json.to_string()
+        }
+        Err(_) => text.to_owned(),
+    }
+}
+
 #[test]
 fn secrets_stay_where_they_were_made() -> Outcome {
     let access = || Access::SudoWithPassword("ops".to_owned());
@@ -60,7 +73,7 @@ fn secrets_stay_where_they_were_made() -> Outcome {
             "{arguments:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        outputs.push_str(&String::from_utf8_lossy(&output.stdout));
+        outputs.push_str(&without_variables(&String::from_utf8_lossy(&output.stdout)));
         outputs.push_str(&String::from_utf8_lossy(&output.stderr));
     }
     // What was made on the host, and what was given to log in there.
