@@ -165,11 +165,9 @@ pub(crate) fn protected(state: &Value, what: &str) -> Diagnostics {
     let name = state.get("name").as_str().unwrap_or_default();
     Diagnostic::error(
         format!("The {what} {name} is protected from deletion"),
-        format!(
-            "Nothing was changed.\nHint: To delete it for good, set deletion_protection = false, run \
+        "Nothing was changed.\nHint: To delete it for good, set deletion_protection = false, run \
              apply, and then destroy. If a replacement was planned, something asked for it (-replace, \
-             or a tainted state): run `tofu untaint` on the resource."
-        ),
+             or a tainted state): run `tofu untaint` on the resource.".to_string(),
     )
     .at(Path::attribute("deletion_protection"))
     .into()

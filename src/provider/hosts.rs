@@ -17,10 +17,10 @@ use tf_plugin::{Diagnostic, Diagnostics, Path};
 use crate::{context::Context, executor::Retry, facts, facts::Facts, report::Trouble};
 
 /// How long a host may be away in the middle of a change before the change gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a lock of another is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+const LOCK_PATIENCE: Duration = Duration::from_mins(2);
 
 /// The hosts of one resource by node key.
 pub(crate) struct Hosts {

@@ -205,9 +205,8 @@ pub(crate) fn run<S: Debug + Display>(
             let mut diagnostic = source.diagnostic(format!("{what}: could not {step}"));
             if !left.is_empty() {
                 let left: Vec<String> = left.iter().map(ToString::to_string).collect();
-                diagnostic
-                    .detail
-                    .push_str(&format!("\nNot done yet: {}.", left.join("; ")));
+                diagnostic.detail =
+                    format!("{}\nNot done yet: {}.", diagnostic.detail, left.join("; "));
             }
             diagnostic
         }
@@ -226,7 +225,7 @@ pub(crate) fn run<S: Debug + Display>(
             Diagnostic::error(format!("{what} was not completed"), sentence(&chain(error)))
         }
     };
-    diagnostic.detail.push_str(&format!("\n{next}"));
+    diagnostic.detail = format!("{}\n{next}", diagnostic.detail);
     diagnostic
 }
 

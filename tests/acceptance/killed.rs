@@ -56,7 +56,7 @@ fn apply_and_kill(
 ) -> Result<bool, Box<dyn std::error::Error>> {
     let _ = fs::remove_file(log);
     let mut child: Child = site.start(&["apply", "-auto-approve", "-no-color"], log)?;
-    let end = Instant::now() + Duration::from_secs(300);
+    let end = Instant::now() + Duration::from_mins(5);
     loop {
         let done = steps(log);
         if let Some(new) = done.difference(known).next().cloned() {

@@ -100,6 +100,7 @@ fn the_same_over_ipv6_alone_with_sudo_on_three_releases() -> Outcome {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what is not shown is said")]
 fn the_same_with_terraform_where_it_is() -> Outcome {
     let found = std::process::Command::new("terraform")
         .arg("-version")

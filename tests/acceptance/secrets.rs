@@ -10,7 +10,7 @@ fn files(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && entry.file_name() != ".terraform" => {
-                files(&entry.path(), found)
+                files(&entry.path(), found);
             }
             Ok(kind) if kind.is_file() => found.push(entry.path()),
             _ => {}

@@ -57,7 +57,7 @@ impl Member<'_> {
 /// # Errors
 /// What was waited for, after a minute.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) -> Result<(), Box<dyn Error>> {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !condition() {
         if Instant::now() > end {
             return Err(format!("not within a minute: {what}").into());

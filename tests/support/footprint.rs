@@ -8,7 +8,7 @@ use lab::Host;
 ///
 /// What the system itself writes at any time is left out: logs, caches, clocks, and the backups and
 /// lock files that `useradd` and `userdel` keep of accounts.
-const LOOK: &str = r#"
+const LOOK: &str = r"
 cd /
 find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./var/tmp \
   -o -path ./var/log -o -path ./var/cache -o -path ./var/lib/systemd -o -path ./var/lib/private \
@@ -20,7 +20,7 @@ systemctl list-unit-files --no-legend --no-pager | sort
 systemctl list-units --all --no-legend --no-pager --plain --type=service,timer \
   | awk '$1 ~ /etcd|step/ {print $1}' | sort
 ps -eo comm= | grep -E 'etcd|step' || true
-"#;
+";
 
 /// What is on the host now.
 pub fn footprint(host: &Host) -> Result<Vec<String>, Box<dyn Error>> {

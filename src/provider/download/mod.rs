@@ -196,24 +196,22 @@ impl Downloads {
     async fn obtain(&self, release: &Release, wanted: Option<&Wanted>) -> Result<Archive, Error> {
         if let Source::Directory(directory) = &self.source {
             let path = directory.join(release.mirror_path());
-            let wanted = match wanted {
-                Some(wanted) => wanted.clone(),
-                None => {
-                    let checksums = directory.join(release.mirror_checksum_path());
-                    let text = read(&checksums).await?;
-                    checksum(&text, release, &checksums.display().to_string())?
-                }
+            let wanted = if let Some(wanted) = wanted {
+                wanted.clone()
+            } else {
+                let checksums = directory.join(release.mirror_checksum_path());
+                let text = read(&checksums).await?;
+                checksum(&text, release, &checksums.display().to_string())?
             };
             return check(path, &wanted).await;
         }
         let client = self.client().await?;
-        let wanted = match wanted {
-            Some(wanted) => wanted.clone(),
-            None => {
-                let url = self.source.checksum_url(release);
-                let text = source::text(client, &url).await?;
-                checksum(&text, release, &url)?
-            }
+        let wanted = if let Some(wanted) = wanted {
+            wanted.clone()
+        } else {
+            let url = self.source.checksum_url(release);
+            let text = source::text(client, &url).await?;
+            checksum(&text, release, &url)?
         };
         let directory = self.cache.as_deref().ok_or(Error::NoCache)?;
         let slot = cache::Slot::lock(directory, &wanted.sha256, &release.file_name()).await?;

@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// How long members may take until they vote and see a quorum. Elections take seconds; a large
 /// database that is replayed takes a minute.
-const HEALTHY: Duration = Duration::from_secs(180);
+const HEALTHY: Duration = Duration::from_mins(3);
 
 /// Limit for one question to a member that is being waited for, in milliseconds.
 const BRIEF_MS: u32 = 400;
