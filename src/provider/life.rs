@@ -15,7 +15,9 @@ use crate::{
     executor::Limits,
     facts::Facts,
     hosts::Hosts,
-    import, timeouts,
+    import,
+    report::{Trouble, sentence},
+    timeouts,
 };
 
 /// Limit for looking at hosts within a plan: warnings come from it, no facts.
@@ -133,20 +135,31 @@ pub(crate) async fn look(
     }
 }
 
-/// Warnings about hosts that were not seen in a refresh.
-pub(crate) fn warn_unseen(hosts: &Hosts, facts: &Facts, what: &str) -> Diagnostics {
+/// Warnings about hosts that were not seen in a refresh, with what a person can do about each.
+pub(crate) fn warn_unseen(
+    hosts: &Hosts,
+    facts: &Facts,
+    troubles: &[Trouble],
+    what: &str,
+) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     for (key, fact) in facts {
-        if let Fact::Unknown(why) = fact {
-            let host = &hosts.target(key).host;
-            diagnostics.warning(
-                format!("{what}: host {host} of node {key} was not seen"),
-                format!(
-                    "{}. What it has is taken to be as it was last seen.",
-                    why.trim_end_matches('.')
-                ),
-            );
-        }
+        let Fact::Unknown(why) = fact else { continue };
+        let summary = format!(
+            "{what}: host {} of node {key} was not seen",
+            hosts.target(key).host
+        );
+        let trouble = troubles.iter().find(|trouble| trouble.key() == Some(key));
+        let mut diagnostic = match trouble {
+            Some(trouble) => trouble.diagnostic(summary),
+            None => Diagnostic::error(summary, sentence(why)),
+        };
+        diagnostic.severity = Severity::Warning;
+        diagnostic.detail = format!(
+            "What it has is taken to be as it was last seen. {}",
+            diagnostic.detail
+        );
+        diagnostics.push(diagnostic);
     }
     diagnostics
 }

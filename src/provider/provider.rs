@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    os::unix::fs::MetadataExt,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -118,10 +119,11 @@ fn read_ssh(config: &Value, diagnostics: &mut Diagnostics) -> Profile {
 
 /// "apply by root@ci pid 4711", for those who wait for a lock.
 fn operator() -> String {
+    let uid = || std::fs::metadata("/proc/self").map_or(0, |own| own.uid());
     let user = ["LOGNAME", "USER"]
         .iter()
         .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| "somebody".to_owned());
+        .unwrap_or_else(|| format!("uid {}", uid()));
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!(
         "apply by {user}@{} pid {}",

@@ -3,13 +3,13 @@
 
 use std::{fs, process::Command};
 
-use lab::{Home, provider::Provider};
-use tests::Outcome;
+use lab::Home;
+use tests::{Outcome, site::provider};
 
 #[test]
 fn both_programs_run_in_an_empty_root() -> Outcome {
     let home = Home::open()?;
-    let provider = Provider::ensure(&home)?;
+    let provider = provider(&home)?;
     let root = tempfile::tempdir()?;
     for (name, program) in [("provider", &provider.binary), ("helper", &provider.helper)] {
         fs::copy(program, root.path().join(name))?;

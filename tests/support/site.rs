@@ -80,7 +80,10 @@ fn flat(text: &str) -> String {
 }
 
 /// The built provider: the same for all tests of a run, whatever is edited meanwhile.
-fn provider(home: &Home) -> Result<Provider, Box<dyn Error>> {
+///
+/// # Errors
+/// It does not compile, or cannot be installed.
+pub fn provider(home: &Home) -> Result<Provider, Box<dyn Error>> {
     static BUILT: Mutex<Option<Provider>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(provider) = &*built {

@@ -60,9 +60,14 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let owner = names::owner(&desired.name);
     let limit = timeouts::limit(&current.state, "read");
     let request = |key: &_| look::request(&desired, key);
-    let (mut facts, _) = hosts.observe_all(&owner, limit, request).await;
+    let (mut facts, troubles) = hosts.observe_all(&owner, limit, request).await;
     session::claim(&hosts, &mut facts, &owner, &desired.id).await;
-    let mut diagnostics = warn_unseen(&hosts, &facts, &format!("Cluster {}", desired.name));
+    let mut diagnostics = warn_unseen(
+        &hosts,
+        &facts,
+        &troubles,
+        &format!("Cluster {}", desired.name),
+    );
     let is_gone = facts
         .values()
         .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));

@@ -56,11 +56,11 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     };
     let owner = planner_ca::owner(&desired.name);
     let limit = timeouts::limit(&current.state, "read");
-    let (mut facts, _) = hosts
+    let (mut facts, troubles) = hosts
         .observe_all(&owner, limit, |_| look::request(&desired))
         .await;
     session::claim(&hosts, &mut facts, &owner, &desired.id).await;
-    let mut diagnostics = warn_unseen(&hosts, &facts, &format!("CA {}", desired.name));
+    let mut diagnostics = warn_unseen(&hosts, &facts, &troubles, &format!("CA {}", desired.name));
     let is_gone = facts
         .values()
         .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
