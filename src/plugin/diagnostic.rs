@@ -93,6 +93,13 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// Makes each of them at most that bad.
+    pub(crate) fn soften(&mut self, severity: Severity) {
+        for diagnostic in &mut self.0 {
+            diagnostic.severity = severity;
+        }
+    }
+
     pub(crate) fn into_wire(self) -> Vec<tfplugin5::Diagnostic> {
         let wire = |diagnostic: Diagnostic| tfplugin5::Diagnostic {
             severity: match diagnostic.severity {

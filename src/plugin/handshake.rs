@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -18,14 +19,16 @@ const PROTOCOL: u32 = 5;
 pub(crate) const SOCKET_PATH_LIMIT: usize = 100;
 
 /// What Core said through the environment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Handshake {
     /// Core's certificate in PEM; absent means no TLS.
     pub(crate) client_certificate: Option<String>,
-    /// Core asks for the multiplexing field.
+    /// The caller asks whether several servers can share one connection.
     pub(crate) multiplex: bool,
     /// Directory for the socket, for hosts with a runner of their own.
     pub(crate) socket_directory: Option<PathBuf>,
+    /// Ports to choose from where there can be no socket.
+    pub(crate) ports: Option<RangeInclusive<u16>>,
 }
 
 /// Why there is nobody to talk to.
@@ -55,10 +58,15 @@ impl Handshake {
             }
         }
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let port = |name: &str| set(name)?.parse::<u16>().ok();
+        let ports = port("PLUGIN_MIN_PORT")
+            .zip(port("PLUGIN_MAX_PORT"))
+            .map(|(first, last)| first..=last);
         Ok(Self {
             client_certificate: set("PLUGIN_CLIENT_CERT"),
             multiplex: set("PLUGIN_MULTIPLEX_GRPC").is_some(),
             socket_directory: set("PLUGIN_UNIX_SOCKET_DIR").map(PathBuf::from),
+            ports: ports.filter(|ports| !ports.is_empty()),
         })
     }
 
@@ -66,7 +74,8 @@ impl Handshake {
     pub(crate) fn announce(&self, address: &Address, certificate: &str) -> io::Result<()> {
         let mut line = format!("1|{PROTOCOL}|{address}|grpc|{certificate}");
         if self.multiplex {
-            line.push_str("|true");
+            // Asked for or not, this is one connection for one server.
+            line.push_str("|false");
         }
         line.push('\n');
         let mut out = io::stdout().lock();

@@ -7,10 +7,13 @@
 //! It must never know of etcd, SSH or Talos, open a network connection, or print anything to
 //! standard output but the handshake line.
 
+mod connection;
 mod diagnostic;
 pub mod docs;
+mod fit;
 mod handshake;
 pub mod json;
+mod listener;
 mod log;
 pub mod msgpack;
 mod number;

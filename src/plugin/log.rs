@@ -61,6 +61,17 @@ fn level(text: &str) -> LevelFilter {
     }
 }
 
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 struct Lines {
     module: &'static str,
 }
@@ -83,6 +94,10 @@ impl Visit for Fields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.0.insert(field.name().to_owned(), value.into());
     }
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.0
+            .insert(field.name().to_owned(), Json::String(chain(value)));
+    }
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.0.insert(field.name().to_owned(), value.into());
     }
@@ -102,6 +117,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         }
     }
 
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Fields::default();
         for span in context.event_scope(event).into_iter().flatten() {
@@ -112,10 +135,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             }
         }
         event.record(&mut line);
-        let message = line
-            .0
-            .remove("message")
-            .unwrap_or_else(|| Json::String(String::new()));
+        // Core takes it for text without looking, and dies of anything else.
+        let message = match line.0.remove("message") {
+            None => String::new(),
+            Some(Json::String(message)) => message,
+            Some(other) => other.to_string(),
+        };
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
             Level::WARN => "warn",
@@ -127,7 +152,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             .format(TIMESTAMP)
             .expect("a date of our time fits the format");
         line.0.insert("@level".to_owned(), level.into());
-        line.0.insert("@message".to_owned(), message);
+        line.0.insert("@message".to_owned(), message.into());
         line.0.insert("@module".to_owned(), self.module.into());
         line.0.insert("@timestamp".to_owned(), now.into());
         let mut text = serde_json::to_string(&line.0).expect("a map of JSON is JSON");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    path::Path,
     tfplugin5::{self, StringKind},
     types::{Object, Type},
     value::Value,
@@ -177,6 +178,41 @@ impl Block {
             .find(|attribute| attribute.name == name)
     }
 
+    /// Write-only attributes that have a value.
+    pub(crate) fn write_only_values(&self, value: &Value) -> Vec<Path> {
+        let mut found = Vec::new();
+        self.find_write_only(value, &Path::default(), &mut found);
+        found
+    }
+
+    fn find_write_only(&self, value: &Value, place: &Path, found: &mut Vec<Path>) {
+        for attribute in &self.attributes {
+            if attribute.write_only && !value.get(attribute.name).is_null() {
+                found.push(place.clone().member(attribute.name));
+            }
+        }
+        for nested in &self.blocks {
+            let place = place.clone().member(nested.name);
+            let find = |value: &Value, place: Path, found: &mut Vec<Path>| {
+                nested.block.find_write_only(value, &place, found);
+            };
+            match (value.get(nested.name), nested.nesting) {
+                (inner, Nesting::Single) => find(inner, place, found),
+                (Value::List(inner), Nesting::List) => {
+                    for (index, inner) in (0..).zip(inner) {
+                        find(inner, place.clone().index(index), found);
+                    }
+                }
+                (Value::Map(inner), Nesting::Map) => {
+                    for (label, inner) in inner {
+                        find(inner, place.clone().key(label), found);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Makes write-only attributes null, as plans and states must have them.
     pub fn forget_write_only(&self, value: &mut Value) {
         for attribute in &self.attributes {
@@ -220,23 +256,19 @@ impl Block {
 impl NestedBlock {
     fn to_wire(&self) -> tfplugin5::schema::NestedBlock {
         use tfplugin5::schema::nested_block::NestingMode;
-        let (nesting, max_items) = match self.nesting {
-            Nesting::Single => (NestingMode::Single, 1),
-            Nesting::List => (NestingMode::List, 0),
-            Nesting::Map => (NestingMode::Map, 0),
-        };
-        // SINGLE wants min = max or 0 and 1; MAP and LIST leave counting to the provider.
-        let max_items = if nesting == NestingMode::Single {
-            0
-        } else {
-            max_items
+        let nesting = match self.nesting {
+            Nesting::Single => NestingMode::Single,
+            Nesting::List => NestingMode::List,
+            Nesting::Map => NestingMode::Map,
         };
         tfplugin5::schema::NestedBlock {
             type_name: self.name.to_owned(),
             block: Some(self.block.to_wire()),
             nesting: nesting.into(),
+            // A single block that may be absent has equal limits; counting others is the
+            // provider's part.
             min_items: 0,
-            max_items,
+            max_items: 0,
         }
     }
 }
@@ -258,7 +290,7 @@ impl Schema {
 }
 
 fn check(block: &Block, place: &str, problems: &mut Vec<String>) {
-    const RESERVED: [&str; 10] = [
+    const RESERVED: [&str; 9] = [
         "count",
         "for_each",
         "provider",
@@ -268,7 +300,6 @@ fn check(block: &Block, place: &str, problems: &mut Vec<String>) {
         "lifecycle",
         "locals",
         "_",
-        "provisioners",
     ];
     let mut names = std::collections::BTreeSet::new();
     let all = block

@@ -1,25 +1,20 @@
-//! The life of the process: handshake, listening, serving, ending.
+//! The life of the process: handshake, serving, ending.
 
 use std::{
-    io,
-    net::Ipv4Addr,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::{Path, PathBuf},
-    pin::Pin,
+    io::{self, Write},
+    pin::pin,
     process::ExitCode,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::Stream;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, UnixListener},
-    sync::{mpsc, watch},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tonic::transport::{Server, server::Connected};
+use tonic::transport::Server;
 
 use crate::{
     go_plugin::{
@@ -28,9 +23,10 @@ use crate::{
     },
     handshake::{self, Address, Handshake},
     health::health_server::HealthServer,
+    listener::{Callers, Listener},
     log,
     provider::Provider,
-    rpc::Rpc,
+    rpc::{Rpc, Work},
     services::{Broker, Controller, Healthy, Stdio},
     tfplugin5::provider_server::ProviderServer,
     tls,
@@ -42,6 +38,9 @@ const MESSAGE_LIMIT: usize = 256 << 20;
 /// Core waits two seconds after Shutdown and then kills.
 const GRACE: Duration = Duration::from_millis(1500);
 
+/// Core connects as soon as it has read the line, for which it waits a minute.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Why serving ended early.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -49,6 +48,8 @@ enum Error {
     Handshake(#[from] handshake::Error),
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    #[error("listening for signals failed")]
+    Signals(#[source] io::Error),
     #[error("listening failed")]
     Listen(#[source] io::Error),
     #[error("announcing the address failed")]
@@ -60,7 +61,7 @@ enum Error {
 /// The whole `main` of a provider.
 ///
 /// With the argument `-debug` it prints what to put into `TF_REATTACH_PROVIDERS` for `address` (such
-/// as `registry.opentofu.org/etcd-fleet/etcd`) and serves until interrupted.
+/// as `registry.example/namespace/name`) and serves until interrupted.
 pub fn serve(provider: impl Provider, address: &str) -> ExitCode {
     log::install(provider.name(), |name| std::env::var(name).ok());
     log::install_panic_hook();
@@ -82,28 +83,17 @@ pub fn serve(provider: impl Provider, address: &str) -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "there is no other way to tell whoever started us"
-)]
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    eprintln!("{text}");
+    // Nobody can be told that standard error is gone.
+    let _ = writeln!(io::stderr(), "{}", log::chain(error));
     ExitCode::FAILURE
 }
 
 async fn run(provider: Arc<dyn Provider>, debug: Option<&str>) -> Result<(), Error> {
+    // Before anybody can know of this process: none of them may end it half-way.
+    let mut signals = Signals::listen().map_err(Error::Signals)?;
     let handshake = match debug {
-        Some(_) => Handshake {
-            client_certificate: None,
-            multiplex: false,
-            socket_directory: None,
-        },
+        Some(_) => Handshake::default(),
         None => Handshake::read(|name| std::env::var(name).ok())?,
     };
     let (tls, certificate) = match &handshake.client_certificate {
@@ -113,77 +103,110 @@ async fn run(provider: Arc<dyn Provider>, debug: Option<&str>) -> Result<(), Err
         }
         None => (None, String::new()),
     };
-    let (listener, directory) = Listener::open(handshake.socket_directory.as_deref())
+    let parent = handshake.socket_directory.as_deref();
+    let (listener, _directory) = Listener::open(parent, handshake.ports.clone())
         .await
         .map_err(Error::Listen)?;
-    let (shutdown, mut ended) = watch::channel(false);
-    // The first connection is Core's; when it closes without Shutdown, Core is gone.
-    let (gone, lost) = watch::channel(false);
-    let incoming = accept(listener.clone(), tls, gone, debug.is_none());
+    let address = listener.address();
+    let callers = watch::Sender::new(Callers::default());
+    let (shutdown, mut told) = watch::channel(false);
     let rpc = Rpc::new(provider);
-    let busy = rpc.busy();
+    let work = rpc.work();
     let service = ProviderServer::new(rpc)
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
+    let (close, mut closing) = watch::channel(false);
+    let closed = closing.clone();
     let server = Server::builder()
         .add_service(service)
         .add_service(GrpcControllerServer::new(Controller { shutdown }))
-        .add_service(GrpcStdioServer::new(Stdio))
-        .add_service(GrpcBrokerServer::new(Broker))
+        .add_service(GrpcStdioServer::new(Stdio {
+            closed: closed.clone(),
+        }))
+        .add_service(GrpcBrokerServer::new(Broker { closed }))
         .add_service(HealthServer::new(Healthy))
-        .serve_with_incoming(incoming);
-    // Core's process group gets Ctrl-C too; what to do about it comes as a Stop call.
-    let mut interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-        .map_err(Error::Listen)?;
+        .serve_with_incoming_shutdown(listener.connections(tls, callers.clone()), async {
+            // The sender lives to the end of this function.
+            let _ = closing.wait_for(|closing| *closing).await;
+        });
     match debug {
-        Some(provider) => print_reattach(provider, &listener.address())?,
-        None => handshake
-            .announce(&listener.address(), &certificate)
-            .map_err(Error::Announce)?,
+        Some(provider) => print_reattach(provider, &address),
+        None => handshake.announce(&address, &certificate),
     }
-    let interrupted = async {
-        loop {
-            interrupts.recv().await;
-            if debug.is_some() {
-                return;
+    .map_err(Error::Announce)?;
+    let alone = async {
+        match debug {
+            // One run of a CLI after another comes and goes.
+            Some(_) => std::future::pending().await,
+            None => Callers::gone(callers.subscribe(), sleep(PATIENCE)).await,
+        }
+    };
+    let mut server = pin!(server);
+    tokio::select! {
+        result = &mut server => return result.map_err(Error::Serve),
+        _ = told.wait_for(|told| *told) => {
+            // What runs may reach a safe point and answer, as far as Core waits for it.
+            work.stop_if_busy();
+            close.send_replace(true);
+            let end = async { tokio::join!(server, work.idle()) };
+            if timeout(GRACE, end).await.is_err() {
+                tracing::warn!("ended with a call unfinished");
             }
         }
-    };
-    let result = tokio::select! {
-        result = server => result.map_err(Error::Serve),
-        _ = ended.wait_for(|ended| *ended) => {
-            // The answer to Shutdown is on its way out; a running apply gets what time there is.
-            let _ = tokio::time::timeout(GRACE, idle(busy.clone())).await;
-            tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await.ok();
-            Ok(())
+        () = alone => {
+            work.stop_if_busy();
+            work.idle().await;
         }
-        () = core_is_gone(lost) => {
-            idle(busy).await;
-            Ok(())
+        () = signals.ended(debug.is_some(), &work) => {
+            work.stop_if_busy();
+            tokio::select! {
+                () = work.idle() => {}
+                () = signals.ended(true, &work) => {}
+            }
         }
-        () = interrupted => Ok(()),
-    };
-    if let Some(directory) = directory {
-        // A directory that is gone already is what is wanted.
-        let _ = std::fs::remove_dir_all(directory);
     }
-    result
+    Ok(())
 }
 
-async fn core_is_gone(mut lost: watch::Receiver<bool>) {
-    if lost.wait_for(|lost| *lost).await.is_err() {
-        std::future::pending::<()>().await;
+/// Signals that would end a process which does not listen.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when one of them ends this process: any, if a person started it.
+    ///
+    /// With Core as the parent none does. Ctrl-C reaches the whole group, and what to do about it
+    /// comes as a Stop call. The others ask to stop: Core is likely to have got them too, and its
+    /// end is the end of this process.
+    async fn ended(&mut self, by_person: bool, work: &Work) {
+        loop {
+            let asks_to_stop = tokio::select! {
+                _ = self.interrupt.recv() => false,
+                _ = self.terminate.recv() => true,
+                _ = self.hangup.recv() => true,
+            };
+            if by_person {
+                return;
+            }
+            if asks_to_stop {
+                let _ = work.stop();
+            }
+        }
     }
 }
 
-/// Waits until no mutating call runs.
-async fn idle(mut busy: watch::Receiver<usize>) {
-    // The sender lives in the service; if it is gone nothing runs.
-    let _ = busy.wait_for(|count| *count == 0).await;
-}
-
-#[expect(clippy::print_stdout, reason = "the person who debugs reads it there")]
-fn print_reattach(provider: &str, address: &Address) -> Result<(), Error> {
+fn print_reattach(provider: &str, address: &Address) -> io::Result<()> {
     let (network, string) = match address {
         Address::Unix(path) => ("unix", path.display().to_string()),
         Address::Tcp(address) => ("tcp", address.to_string()),
@@ -197,141 +220,7 @@ fn print_reattach(provider: &str, address: &Address) -> Result<(), Error> {
             "Addr": { "Network": network, "String": string },
         }
     });
-    println!("TF_REATTACH_PROVIDERS='{value}'");
-    io::Write::flush(&mut io::stdout()).map_err(Error::Announce)
-}
-
-#[derive(Clone)]
-enum Listener {
-    Unix(Arc<UnixListener>, PathBuf),
-    Tcp(Arc<TcpListener>, std::net::SocketAddr),
-}
-
-impl Listener {
-    /// A socket in a directory that only this user can enter, and that directory.
-    async fn open(parent: Option<&Path>) -> io::Result<(Self, Option<PathBuf>)> {
-        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
-        let directory = parent.join(format!("tf-etcd-{:x}{:x}", std::process::id(), stamp()));
-        let socket = directory.join("p");
-        if Address::fits(&socket) {
-            std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
-            let listener = UnixListener::bind(&socket)?;
-            std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
-            return Ok((Self::Unix(Arc::new(listener), socket), Some(directory)));
-        }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        Ok((Self::Tcp(Arc::new(listener), address), None))
-    }
-
-    fn address(&self) -> Address {
-        match self {
-            Self::Unix(_, path) => Address::Unix(path.clone()),
-            Self::Tcp(_, address) => Address::Tcp(*address),
-        }
-    }
-
-    async fn accept(&self) -> io::Result<Box<dyn Stream2>> {
-        match self {
-            Self::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
-            Self::Tcp(listener, _) => {
-                let stream = listener.accept().await?.0;
-                stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
-            }
-        }
-    }
-}
-
-/// Tells sockets of two processes with one recycled id apart.
-fn stamp() -> u32 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.subsec_nanos())
-}
-
-/// Accepts, with the TLS handshakes side by side.
-fn accept(
-    listener: Listener,
-    tls: Option<TlsAcceptor>,
-    gone: watch::Sender<bool>,
-    watched: bool,
-) -> impl Stream<Item = io::Result<Connection>> {
-    let (sender, receiver) = mpsc::channel(16);
-    let gone = Arc::new(gone);
-    tokio::spawn(async move {
-        while let Ok(stream) = listener.accept().await {
-            let (tls, sender, gone) = (tls.clone(), sender.clone(), Arc::clone(&gone));
-            tokio::spawn(async move {
-                let stream: Box<dyn Stream2> = match tls {
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => Box::new(stream),
-                        // A stranger on the socket; Core's own connection is not touched by it.
-                        Err(error) => {
-                            tracing::warn!(error = %error, "refused a connection");
-                            return;
-                        }
-                    },
-                    None => stream,
-                };
-                let guard = watched.then(|| Guard(gone));
-                // The server is gone: so is the wish to serve.
-                let _ = sender
-                    .send(Ok(Connection {
-                        stream,
-                        _guard: guard,
-                    }))
-                    .await;
-            });
-        }
-    });
-    tokio_stream::wrappers::ReceiverStream::new(receiver)
-}
-
-trait Stream2: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream2 for T {}
-
-/// Says that Core is gone when its connection is dropped.
-struct Guard(Arc<watch::Sender<bool>>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
-
-struct Connection {
-    stream: Box<dyn Stream2>,
-    _guard: Option<Guard>,
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "TF_REATTACH_PROVIDERS='{value}'")?;
+    out.flush()
 }

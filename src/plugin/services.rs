@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use futures::Stream;
+use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -19,6 +19,21 @@ use crate::{
 
 type Endless<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// A stream without a message that ends with `other` or when the server closes.
+fn silence<T: Send + 'static>(
+    mut closed: watch::Receiver<bool>,
+    other: impl Future<Output = ()> + Send + 'static,
+) -> Endless<T> {
+    let end = async move {
+        tokio::select! {
+            // The sender is gone: so is the server.
+            _ = closed.wait_for(|closed| *closed) => {}
+            () = other => {}
+        }
+    };
+    Box::pin(end.into_stream().filter_map(|()| std::future::ready(None)))
+}
+
 /// Ends the process when Core says so.
 #[derive(Debug)]
 pub(crate) struct Controller {
@@ -33,9 +48,11 @@ impl GrpcController for Controller {
     }
 }
 
-/// Core opens it once and expects silence.
+/// Core opens it once and expects silence. Ends when the server closes.
 #[derive(Debug)]
-pub(crate) struct Stdio;
+pub(crate) struct Stdio {
+    pub(crate) closed: watch::Receiver<bool>,
+}
 
 #[tonic::async_trait]
 impl GrpcStdio for Stdio {
@@ -45,13 +62,18 @@ impl GrpcStdio for Stdio {
         &self,
         _request: Request<()>,
     ) -> Result<Response<Self::StreamStdioStream>, Status> {
-        Ok(Response::new(Box::pin(futures::stream::pending())))
+        Ok(Response::new(silence(
+            self.closed.clone(),
+            std::future::pending(),
+        )))
     }
 }
 
-/// Opened by Core and never used for providers.
+/// Opened by Core and never used for providers. Ends with Core's half, or when the server closes.
 #[derive(Debug)]
-pub(crate) struct Broker;
+pub(crate) struct Broker {
+    pub(crate) closed: watch::Receiver<bool>,
+}
 
 #[tonic::async_trait]
 impl GrpcBroker for Broker {
@@ -59,9 +81,11 @@ impl GrpcBroker for Broker {
 
     async fn start_stream(
         &self,
-        _request: Request<Streaming<ConnInfo>>,
+        request: Request<Streaming<ConnInfo>>,
     ) -> Result<Response<Self::StartStreamStream>, Status> {
-        Ok(Response::new(Box::pin(futures::stream::pending())))
+        let mut offers = request.into_inner();
+        let offered = async move { while let Ok(Some(_)) = offers.message().await {} };
+        Ok(Response::new(silence(self.closed.clone(), offered)))
     }
 }
 

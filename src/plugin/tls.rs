@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -14,6 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
+use time::{Duration, OffsetDateTime};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +32,7 @@ pub(crate) enum Error {
 pub(crate) fn configure(client_pem: &str) -> Result<(ServerConfig, String), Error> {
     let pinned =
         CertificateDer::from_pem_slice(client_pem.as_bytes()).map_err(Error::ClientCertificate)?;
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])
-        .map_err(Error::ServerCertificate)?;
-    let certificate = made.cert.der().clone();
+    let (certificate, key) = self_signed().map_err(Error::ServerCertificate)?;
     // Core decodes with the standard alphabet and no padding (go-plugin `client.go`).
     let line = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&certificate);
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -45,12 +45,27 @@ pub(crate) fn configure(client_pem: &str) -> Result<(ServerConfig, String), Erro
         }))
         .with_single_cert(
             vec![certificate],
-            PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         )
         .map_err(Error::Configuration)?;
     // grpc-go 1.67 and later refuses a peer that does not choose a protocol.
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok((config, line))
+}
+
+/// A certificate that Go's verifier takes: for a server, by the name that Core dials, of today.
+fn self_signed() -> Result<(CertificateDer<'static>, KeyPair), rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(["localhost".to_owned()])?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // It is trusted by one process and dies with this one; the margins are for a clock that is set
+    // meanwhile.
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - Duration::days(1);
+    params.not_after = now + Duration::days(365);
+    let certificate = params.self_signed(&key)?;
+    Ok((certificate.der().clone(), key))
 }
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    provider::{DataSource, Function, Provider, Resource},
+    provider::{DataSource, Function, Identity, Provider, Resource, Signature},
     schema::Schema,
     tfplugin5::{self as wire, StringKind},
     types::Type,
@@ -15,48 +15,64 @@ use crate::{
 /// An object of the provider with its schema and the type of its values.
 pub(super) struct Entry<T: ?Sized> {
     pub(super) object: Arc<T>,
-    pub(super) schema: Arc<Schema>,
+    pub(super) schema: Schema,
     pub(super) ty: Type,
+    /// The identity's schema and the type of its values, for a resource that has one.
+    pub(super) identity: Option<(Identity, Type)>,
 }
 
-// The derive would ask the object itself to be `Clone`.
-impl<T: ?Sized> Clone for Entry<T> {
-    fn clone(&self) -> Self {
-        let Self { object, schema, ty } = self;
-        Self {
-            object: Arc::clone(object),
-            schema: Arc::clone(schema),
-            ty: ty.clone(),
-        }
-    }
+/// A function with its signature.
+pub(super) struct Callable {
+    pub(super) function: Arc<dyn Function>,
+    pub(super) signature: Signature,
 }
 
 /// All objects of the provider by name.
 pub(super) struct Catalog {
-    pub(super) provider: Schema,
-    pub(super) resources: BTreeMap<String, Entry<dyn Resource>>,
-    pub(super) data_sources: BTreeMap<String, Entry<dyn DataSource>>,
-    pub(super) functions: BTreeMap<String, Arc<dyn Function>>,
+    pub(super) provider: Entry<dyn Provider>,
+    pub(super) resources: BTreeMap<String, Arc<Entry<dyn Resource>>>,
+    pub(super) data_sources: BTreeMap<String, Arc<Entry<dyn DataSource>>>,
+    pub(super) functions: BTreeMap<String, Arc<Callable>>,
+}
+
+impl<T: ?Sized> Entry<T> {
+    fn new(object: Arc<T>, schema: Schema, identity: Option<Identity>) -> Self {
+        Self {
+            object,
+            ty: schema.block.ty(),
+            schema,
+            identity: identity.map(|identity| {
+                let ty = identity.ty();
+                (identity, ty)
+            }),
+        }
+    }
 }
 
 impl Catalog {
-    pub(super) fn new(provider: &dyn Provider) -> Self {
+    /// Asks for everything once: it is constant, and no later call needs to ask again.
+    pub(super) fn new(provider: &Arc<dyn Provider>) -> Self {
         let resources = provider.resources().into_iter().map(|object| {
-            let schema = Arc::new(object.schema());
-            let ty = schema.block.ty();
-            (object.type_name().to_owned(), Entry { object, schema, ty })
+            let name = object.type_name().to_owned();
+            let (schema, identity) = (object.schema(), object.identity());
+            (name, Arc::new(Entry::new(object, schema, identity)))
         });
         let data_sources = provider.data_sources().into_iter().map(|object| {
-            let schema = Arc::new(object.schema());
-            let ty = schema.block.ty();
-            (object.type_name().to_owned(), Entry { object, schema, ty })
+            let name = object.type_name().to_owned();
+            let schema = object.schema();
+            (name, Arc::new(Entry::new(object, schema, None)))
         });
-        let functions = provider
-            .functions()
-            .into_iter()
-            .map(|function| (function.signature().name.to_owned(), function));
+        let functions = provider.functions().into_iter().map(|function| {
+            let signature = function.signature();
+            let name = signature.name.to_owned();
+            let callable = Callable {
+                function,
+                signature,
+            };
+            (name, Arc::new(callable))
+        });
         Self {
-            provider: provider.schema(),
+            provider: Entry::new(Arc::clone(provider), provider.schema(), None),
             resources: resources.collect(),
             data_sources: data_sources.collect(),
             functions: functions.collect(),
@@ -93,7 +109,7 @@ impl Catalog {
     pub(super) fn schemas(&self) -> wire::get_provider_schema::Response {
         let schemas = |schema: &Schema| schema.to_wire();
         wire::get_provider_schema::Response {
-            provider: Some(self.provider.to_wire()),
+            provider: Some(self.provider.schema.to_wire()),
             resource_schemas: self
                 .resources
                 .iter()
@@ -113,7 +129,7 @@ impl Catalog {
     pub(super) fn identities(&self) -> wire::get_resource_identity_schemas::Response {
         use wire::{ResourceIdentitySchema, resource_identity_schema::IdentityAttribute};
         let identity_schemas = self.resources.iter().filter_map(|(name, entry)| {
-            let identity = entry.object.identity()?;
+            let (identity, _) = entry.identity.as_ref()?;
             let attributes =
                 identity
                     .attributes
@@ -140,8 +156,8 @@ impl Catalog {
     }
 
     pub(super) fn functions_on_wire(&self) -> HashMap<String, wire::Function> {
-        let on_wire = |function: &Arc<dyn Function>| {
-            let signature = function.signature();
+        let on_wire = |callable: &Arc<Callable>| {
+            let signature = &callable.signature;
             let parameters = signature.parameters.iter().map(|(name, ty, description)| {
                 wire::function::Parameter {
                     name: (*name).to_owned(),

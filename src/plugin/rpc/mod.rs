@@ -5,16 +5,19 @@
 //! as it was.
 
 mod catalog;
+mod data_source;
+mod function;
 mod resource;
+mod work;
 
-use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
-use futures::{FutureExt, Stream};
-use tokio::sync::watch;
+use futures::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::{
     diagnostic::{Diagnostic, Diagnostics},
+    fit::fit,
     msgpack,
     provider::Provider,
     tfplugin5::{self as wire, DynamicValue, provider_server::Provider as Service},
@@ -22,88 +25,29 @@ use crate::{
     value::Value,
 };
 
-use catalog::Catalog;
+use catalog::{Catalog, Entry};
+pub(crate) use work::Work;
 
 type Answer<T> = Result<Response<T>, Status>;
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The provider as a gRPC service.
 pub(crate) struct Rpc {
-    provider: Arc<dyn Provider>,
     catalog: Arc<Catalog>,
-    busy: watch::Sender<usize>,
-}
-
-/// Counts a mutating call for as long as it lives.
-struct Busy(watch::Sender<usize>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
+    work: Work,
 }
 
 impl Rpc {
     pub(crate) fn new(provider: Arc<dyn Provider>) -> Self {
-        let catalog = Arc::new(Catalog::new(provider.as_ref()));
         Self {
-            provider,
-            catalog,
-            busy: watch::Sender::new(0),
+            catalog: Arc::new(Catalog::new(&provider)),
+            work: Work::new(provider),
         }
     }
 
-    /// How many calls that change something run now.
-    pub(crate) fn busy(&self) -> watch::Receiver<usize> {
-        self.busy.subscribe()
-    }
-
-    /// Runs a handler in a task of its own: a cancelled call must not drop it half-way.
-    async fn guarded<T: Send + 'static>(
-        &self,
-        rpc: &'static str,
-        type_name: &str,
-        work: impl Future<Output = T> + Send + 'static,
-        failed: impl FnOnce(Diagnostics) -> T,
-    ) -> T {
-        self.busy.send_modify(|count| *count += 1);
-        let busy = Busy(self.busy.clone());
-        let started = std::time::Instant::now();
-        let span = tracing::info_span!("rpc", tf_rpc = rpc, tf_resource_type = type_name);
-        let task = tokio::spawn(tracing::Instrument::instrument(
-            async move {
-                let _busy = busy;
-                AssertUnwindSafe(work).catch_unwind().await
-            },
-            span.clone(),
-        ));
-        let result = task.await;
-        let elapsed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        span.in_scope(|| tracing::debug!(tf_req_duration_ms = elapsed, "call answered"));
-        let panic = match result {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(panic)) => panic,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => panic,
-                Err(_) => Box::new("the task was cancelled"),
-            },
-        };
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        failed(
-            Diagnostic::error(
-                format!("The provider has a defect: {rpc} of {type_name} panicked"),
-                format!(
-                    "{text}\n\nThe state is kept as it was. What was done on the hosts until then \
-                     stays; the next apply looks at them and goes on.\nHint: run again with \
-                     TF_LOG=debug and report what it prints."
-                ),
-            )
-            .into(),
-        )
+    /// What runs.
+    pub(crate) fn work(&self) -> Work {
+        self.work.clone()
     }
 }
 
@@ -126,11 +70,21 @@ fn decode(value: Option<&DynamicValue>, ty: &Type) -> Result<Value, Diagnostics>
     })
 }
 
-fn encode(value: &Value, ty: &Type) -> DynamicValue {
-    DynamicValue {
-        msgpack: msgpack::encode(value, ty),
-        json: Vec::new(),
+/// Writes a value, and says where the provider gave something that its schema does not.
+fn encode(mut value: Value, ty: &Type) -> (DynamicValue, Diagnostics) {
+    let misfits = fit(&mut value, ty);
+    let mut diagnostics = Diagnostics::new();
+    if !misfits.is_empty() {
+        diagnostics.error(
+            "The provider has a defect: a value does not fit its own schema",
+            format!("What it gives for {} is left out.", misfits.join(", ")),
+        );
     }
+    let value = DynamicValue {
+        msgpack: msgpack::encode(&value, ty),
+        json: Vec::new(),
+    };
+    (value, diagnostics)
 }
 
 fn unknown_type(name: &str) -> Diagnostics {
@@ -165,12 +119,14 @@ impl Service for Rpc {
         request: Request<wire::prepare_provider_config::Request>,
     ) -> Answer<wire::prepare_provider_config::Response> {
         let config = request.into_inner().config;
-        let (provider, ty) = (Arc::clone(&self.provider), self.catalog.provider.block.ty());
-        let diagnostics = match decode(config.as_ref(), &ty) {
+        let Entry { object, ty, .. } = &self.catalog.provider;
+        let provider = Arc::clone(object);
+        let diagnostics = match decode(config.as_ref(), ty) {
             Err(diagnostics) => diagnostics,
             Ok(config) => {
                 let work = async move { provider.validate(&config).await };
-                self.guarded("PrepareProviderConfig", "provider", work, |failed| failed)
+                self.work
+                    .run("PrepareProviderConfig", "provider", work, |failed| failed)
                     .await
             }
         };
@@ -185,12 +141,14 @@ impl Service for Rpc {
         request: Request<wire::configure::Request>,
     ) -> Answer<wire::configure::Response> {
         let request = request.into_inner();
-        let (provider, ty) = (Arc::clone(&self.provider), self.catalog.provider.block.ty());
-        let diagnostics = match decode(request.config.as_ref(), &ty) {
+        let Entry { object, ty, .. } = &self.catalog.provider;
+        let provider = Arc::clone(object);
+        let diagnostics = match decode(request.config.as_ref(), ty) {
             Err(diagnostics) => diagnostics,
             Ok(config) => {
                 let work = async move { provider.configure(config).await };
-                self.guarded("Configure", "provider", work, |failed| failed)
+                self.work
+                    .run("Configure", "provider", work, |failed| failed)
                     .await
             }
         };
@@ -203,14 +161,16 @@ impl Service for Rpc {
         &self,
         request: Request<wire::validate_resource_type_config::Request>,
     ) -> Answer<wire::validate_resource_type_config::Response> {
-        resource::validate(self, request.into_inner()).await
+        let request = request.into_inner();
+        Ok(Response::new(resource::validate(self, request).await))
     }
 
     async fn upgrade_resource_state(
         &self,
         request: Request<wire::upgrade_resource_state::Request>,
     ) -> Answer<wire::upgrade_resource_state::Response> {
-        resource::upgrade(self, request.into_inner()).await
+        let request = request.into_inner();
+        Ok(Response::new(resource::upgrade(self, request).await))
     }
 
     async fn upgrade_resource_identity(
@@ -225,28 +185,32 @@ impl Service for Rpc {
         &self,
         request: Request<wire::read_resource::Request>,
     ) -> Answer<wire::read_resource::Response> {
-        resource::read(self, request.into_inner()).await
+        let request = request.into_inner();
+        Ok(Response::new(resource::read(self, request).await))
     }
 
     async fn plan_resource_change(
         &self,
         request: Request<wire::plan_resource_change::Request>,
     ) -> Answer<wire::plan_resource_change::Response> {
-        resource::plan(self, request.into_inner()).await
+        let request = request.into_inner();
+        Ok(Response::new(resource::plan(self, request).await))
     }
 
     async fn apply_resource_change(
         &self,
         request: Request<wire::apply_resource_change::Request>,
     ) -> Answer<wire::apply_resource_change::Response> {
-        resource::apply(self, request.into_inner()).await
+        let request = request.into_inner();
+        Ok(Response::new(resource::apply(self, request).await))
     }
 
     async fn import_resource_state(
         &self,
         request: Request<wire::import_resource_state::Request>,
     ) -> Answer<wire::import_resource_state::Response> {
-        resource::import(self, request.into_inner()).await
+        let request = request.into_inner();
+        Ok(Response::new(resource::import(self, request).await))
     }
 
     async fn move_resource_state(
@@ -273,20 +237,7 @@ impl Service for Rpc {
         request: Request<wire::validate_data_source_config::Request>,
     ) -> Answer<wire::validate_data_source_config::Response> {
         let request = request.into_inner();
-        let diagnostics = match self.catalog.data_sources.get(&request.type_name).cloned() {
-            None => unknown_type(&request.type_name),
-            Some(entry) => match decode(request.config.as_ref(), &entry.ty) {
-                Err(diagnostics) => diagnostics,
-                Ok(config) => {
-                    let work = async move { entry.object.validate(&config).await };
-                    self.guarded("ValidateDataSourceConfig", &request.type_name, work, |f| f)
-                        .await
-                }
-            },
-        };
-        Ok(Response::new(wire::validate_data_source_config::Response {
-            diagnostics: diagnostics.into_wire(),
-        }))
+        Ok(Response::new(data_source::validate(self, request).await))
     }
 
     async fn read_data_source(
@@ -294,29 +245,7 @@ impl Service for Rpc {
         request: Request<wire::read_data_source::Request>,
     ) -> Answer<wire::read_data_source::Response> {
         let request = request.into_inner();
-        let mut state = None;
-        let diagnostics = match self.catalog.data_sources.get(&request.type_name).cloned() {
-            None => unknown_type(&request.type_name),
-            Some(entry) => match decode(request.config.as_ref(), &entry.ty) {
-                Err(diagnostics) => diagnostics,
-                Ok(config) => {
-                    let ty = entry.ty.clone();
-                    let work = async move { entry.object.read(config).await };
-                    let (value, diagnostics) = self
-                        .guarded("ReadDataSource", &request.type_name, work, |failed| {
-                            (Value::Null, failed)
-                        })
-                        .await;
-                    state = Some(encode(&value, &ty));
-                    diagnostics
-                }
-            },
-        };
-        Ok(Response::new(wire::read_data_source::Response {
-            state,
-            diagnostics: diagnostics.into_wire(),
-            deferred: None,
-        }))
+        Ok(Response::new(data_source::read(self, request).await))
     }
 
     async fn generate_resource_config(
@@ -408,49 +337,7 @@ impl Service for Rpc {
         request: Request<wire::call_function::Request>,
     ) -> Answer<wire::call_function::Response> {
         let request = request.into_inner();
-        let failed = |text: String, argument: Option<i64>| wire::call_function::Response {
-            result: None,
-            error: Some(wire::FunctionError {
-                text,
-                function_argument: argument,
-            }),
-        };
-        let Some(function) = self.catalog.functions.get(&request.name).cloned() else {
-            return Ok(Response::new(failed(
-                format!("there is no function {}", request.name),
-                None,
-            )));
-        };
-        let signature = function.signature();
-        let mut arguments = Vec::new();
-        for (index, (argument, parameter)) in request
-            .arguments
-            .iter()
-            .zip(&signature.parameters)
-            .enumerate()
-        {
-            let Ok(value) = decode(Some(argument), &parameter.1) else {
-                let text = format!("{} is not a {}", parameter.0, parameter.1);
-                return Ok(Response::new(failed(text, i64::try_from(index).ok())));
-            };
-            arguments.push(value);
-        }
-        let work = async move { function.call(arguments).await };
-        let result = self
-            .guarded("CallFunction", &request.name, work, |_| {
-                Err((
-                    "the provider has a defect: the function panicked".to_owned(),
-                    None,
-                ))
-            })
-            .await;
-        Ok(Response::new(match result {
-            Ok(value) => wire::call_function::Response {
-                result: Some(encode(&value, &signature.result)),
-                error: None,
-            },
-            Err((text, argument)) => failed(text, argument),
-        }))
+        Ok(Response::new(function::call(self, request).await))
     }
 
     async fn validate_action_config(
@@ -491,10 +378,8 @@ impl Service for Rpc {
     }
 
     async fn stop(&self, _request: Request<wire::stop::Request>) -> Answer<wire::stop::Response> {
-        self.provider.stop();
-        Ok(Response::new(wire::stop::Response {
-            error: String::new(),
-        }))
+        let error = self.work.stop().err().unwrap_or_default();
+        Ok(Response::new(wire::stop::Response { error }))
     }
 }
 

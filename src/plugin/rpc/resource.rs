@@ -1,52 +1,79 @@
 //! The calls that are about one resource.
 
-use tonic::Response;
+use std::sync::Arc;
 
-use super::{Answer, Rpc, catalog::Entry, decode, encode, unknown_type};
+use super::{Rpc, catalog::Entry, decode, encode, unknown_type};
 use crate::{
-    diagnostic::{Diagnostic, Diagnostics},
+    diagnostic::{Diagnostic, Diagnostics, Severity},
     json,
     provider::{Change, Current, Import, Outcome, Plan, Resource},
     tfplugin5::{self as wire, DynamicValue, ResourceIdentityData},
+    types::Type,
     value::Value,
 };
 
-type ResourceEntry = Entry<dyn Resource>;
+type ResourceEntry = Arc<Entry<dyn Resource>>;
 
 fn find(rpc: &Rpc, name: &str) -> Result<ResourceEntry, Diagnostics> {
-    rpc.catalog
-        .resources
-        .get(name)
-        .cloned()
-        .ok_or_else(|| unknown_type(name))
+    let found = rpc.catalog.resources.get(name).cloned();
+    found.ok_or_else(|| unknown_type(name))
 }
 
-fn identity(
-    entry: &ResourceEntry,
-    data: Option<&ResourceIdentityData>,
-) -> Result<Value, Diagnostics> {
-    match (entry.object.identity(), data) {
-        (Some(identity), Some(data)) => decode(data.identity_data.as_ref(), &identity.ty()),
-        _ => Ok(Value::Null),
+impl Entry<dyn Resource> {
+    fn identity_type(&self) -> Option<&Type> {
+        self.identity.as_ref().map(|(_, ty)| ty)
     }
-}
 
-fn identity_on_wire(entry: &ResourceEntry, value: &Value) -> Option<ResourceIdentityData> {
-    let identity = entry.object.identity()?;
-    (!value.is_null()).then(|| ResourceIdentityData {
-        identity_data: Some(encode(value, &identity.ty())),
-    })
-}
+    fn read_identity(&self, data: Option<&ResourceIdentityData>) -> Result<Value, Diagnostics> {
+        match (self.identity_type(), data) {
+            (Some(ty), Some(data)) => decode(data.identity_data.as_ref(), ty),
+            _ => Ok(Value::Null),
+        }
+    }
 
-fn state_on_wire(entry: &ResourceEntry, mut state: Value) -> DynamicValue {
-    entry.schema.block.forget_write_only(&mut state);
-    encode(&state, &entry.ty)
+    /// An identity is for life: what is forgotten is put back, and what differs is a defect that
+    /// Core does not look for.
+    fn write_identity(
+        &self,
+        before: &Value,
+        mut after: Value,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<ResourceIdentityData> {
+        let ty = self.identity_type()?;
+        if after.is_null() {
+            after = before.clone();
+        }
+        if !before.is_null() && before.is_wholly_known() && after != *before {
+            diagnostics.error(
+                format!(
+                    "The provider has a defect: {} has a new identity",
+                    self.object.type_name()
+                ),
+                "The identity of an object never changes. The old one is kept.",
+            );
+            after = before.clone();
+        }
+        if after.is_null() {
+            return None;
+        }
+        let (identity_data, defect) = encode(after, ty);
+        diagnostics.extend(defect);
+        Some(ResourceIdentityData {
+            identity_data: Some(identity_data),
+        })
+    }
+
+    /// As plans and states have it, that is without write-only values.
+    fn write_state(&self, mut state: Value) -> (DynamicValue, Diagnostics) {
+        self.schema.block.forget_write_only(&mut state);
+        encode(state, &self.ty)
+    }
 }
 
 pub(super) async fn validate(
     rpc: &Rpc,
     request: wire::validate_resource_type_config::Request,
-) -> Answer<wire::validate_resource_type_config::Response> {
+) -> wire::validate_resource_type_config::Response {
     let prepared = find(rpc, &request.type_name)
         .and_then(|entry| Ok((decode(request.config.as_ref(), &entry.ty)?, entry)));
     let diagnostics = match prepared {
@@ -56,49 +83,50 @@ pub(super) async fn validate(
                 .client_capabilities
                 .is_some_and(|capabilities| capabilities.write_only_attributes_allowed);
             let mut all = Diagnostics::new();
-            for attribute in &entry.schema.block.attributes {
-                if attribute.write_only && !capable && !config.get(attribute.name).is_null() {
-                    all.error(
-                        format!("{} needs a newer CLI", attribute.name),
-                        "Write-only attributes need Terraform 1.11 or OpenTofu 1.11.",
+            if !capable {
+                for path in entry.schema.block.write_only_values(&config) {
+                    all.push(
+                        Diagnostic::error(
+                            format!("{path} needs a newer CLI"),
+                            "Write-only attributes need Terraform 1.11 or OpenTofu 1.11.",
+                        )
+                        .at(path),
                     );
                 }
             }
             let work = async move { entry.object.validate(&config).await };
-            all.extend(
-                rpc.guarded(
-                    "ValidateResourceTypeConfig",
-                    &request.type_name,
-                    work,
-                    |f| f,
-                )
-                .await,
+            let run = rpc.work.run(
+                "ValidateResourceTypeConfig",
+                &request.type_name,
+                work,
+                |f| f,
             );
+            all.extend(run.await);
             all
         }
     };
-    Ok(Response::new(
-        wire::validate_resource_type_config::Response {
-            diagnostics: diagnostics.into_wire(),
-        },
-    ))
+    wire::validate_resource_type_config::Response {
+        diagnostics: diagnostics.into_wire(),
+    }
 }
 
 pub(super) async fn upgrade(
     rpc: &Rpc,
     request: wire::upgrade_resource_state::Request,
-) -> Answer<wire::upgrade_resource_state::Response> {
-    let result = upgraded(rpc, &request).await;
-    Ok(Response::new(match result {
-        Ok((state, entry)) => wire::upgrade_resource_state::Response {
-            upgraded_state: Some(state_on_wire(&entry, state)),
-            diagnostics: Vec::new(),
-        },
+) -> wire::upgrade_resource_state::Response {
+    match upgraded(rpc, &request).await {
+        Ok((state, entry)) => {
+            let (state, diagnostics) = entry.write_state(state);
+            wire::upgrade_resource_state::Response {
+                upgraded_state: Some(state),
+                diagnostics: diagnostics.into_wire(),
+            }
+        }
         Err(diagnostics) => wire::upgrade_resource_state::Response {
             upgraded_state: None,
             diagnostics: diagnostics.into_wire(),
         },
-    }))
+    }
 }
 
 async fn upgraded(
@@ -127,9 +155,10 @@ async fn upgraded(
         json::from_slice(raw, &entry.ty).map_err(unreadable)?
     } else {
         let raw = serde_json::from_slice(raw).map_err(|error| unreadable(error.to_string()))?;
-        let (object, version) = (std::sync::Arc::clone(&entry.object), request.version);
+        let (object, version) = (Arc::clone(&entry.object), request.version);
         let work = async move { object.upgrade(version, raw).await };
-        rpc.guarded("UpgradeResourceState", &request.type_name, work, Err)
+        rpc.work
+            .run("UpgradeResourceState", &request.type_name, work, Err)
             .await?
     };
     Ok((state, entry))
@@ -148,92 +177,100 @@ pub(super) fn upgrade_identity(
         let unreadable = |why: String| -> Diagnostics {
             Diagnostic::error("The identity cannot be read", why).into()
         };
-        let identity = entry
-            .object
-            .identity()
+        let ty = entry
+            .identity_type()
             .ok_or_else(|| unreadable("There is none.".to_owned()))?;
-        let value = json::from_slice(raw, &identity.ty()).map_err(unreadable)?;
-        Ok(identity_on_wire(&entry, &value))
+        let value = json::from_slice(raw, ty).map_err(unreadable)?;
+        let mut diagnostics = Diagnostics::new();
+        Ok((
+            entry.write_identity(&Value::Null, value, &mut diagnostics),
+            diagnostics,
+        ))
     });
-    match upgraded {
-        Ok(upgraded_identity) => wire::upgrade_resource_identity::Response {
-            upgraded_identity,
-            diagnostics: Vec::new(),
-        },
-        Err(diagnostics) => wire::upgrade_resource_identity::Response {
-            upgraded_identity: None,
-            diagnostics: diagnostics.into_wire(),
-        },
+    let (upgraded_identity, diagnostics) =
+        upgraded.unwrap_or_else(|diagnostics| (None, diagnostics));
+    wire::upgrade_resource_identity::Response {
+        upgraded_identity,
+        diagnostics: diagnostics.into_wire(),
     }
 }
 
 pub(super) async fn read(
     rpc: &Rpc,
     request: wire::read_resource::Request,
-) -> Answer<wire::read_resource::Response> {
+) -> wire::read_resource::Response {
     let prepared = find(rpc, &request.type_name).and_then(|entry| {
         let current = Current {
             state: decode(request.current_state.as_ref(), &entry.ty)?,
             private: request.private.clone(),
-            identity: identity(&entry, request.current_identity.as_ref())?,
+            identity: entry.read_identity(request.current_identity.as_ref())?,
         };
         Ok((current, entry))
     });
-    Ok(Response::new(match prepared {
-        Err(diagnostics) => wire::read_resource::Response {
-            new_state: request.current_state,
-            private: request.private,
-            new_identity: request.current_identity,
-            diagnostics: diagnostics.into_wire(),
-            deferred: None,
-        },
-        Ok((current, entry)) => {
-            let before = current.clone();
-            let object = std::sync::Arc::clone(&entry.object);
-            let work = async move { object.read(current).await };
-            let outcome = rpc
-                .guarded("ReadResource", &request.type_name, work, |failed| {
-                    Outcome::unchanged(before, failed)
-                })
-                .await;
-            wire::read_resource::Response {
-                new_state: Some(state_on_wire(&entry, outcome.state)),
-                private: outcome.private,
-                new_identity: identity_on_wire(&entry, &outcome.identity),
-                diagnostics: outcome.diagnostics.into_wire(),
+    let (current, entry) = match prepared {
+        Ok(prepared) => prepared,
+        Err(diagnostics) => {
+            return wire::read_resource::Response {
+                new_state: request.current_state,
+                private: request.private,
+                new_identity: request.current_identity,
+                diagnostics: diagnostics.into_wire(),
                 deferred: None,
-            }
+            };
         }
-    }))
+    };
+    let before = current.clone();
+    let object = Arc::clone(&entry.object);
+    let work = async move { object.read(current).await };
+    let failed = |failed| Outcome::unchanged(before.clone(), failed);
+    let outcome = rpc
+        .work
+        .run("ReadResource", &request.type_name, work, failed)
+        .await;
+    let mut diagnostics = outcome.diagnostics;
+    let new_identity = if outcome.state.is_null() {
+        None
+    } else {
+        entry.write_identity(&before.identity, outcome.identity, &mut diagnostics)
+    };
+    let (new_state, defect) = entry.write_state(outcome.state);
+    diagnostics.extend(defect);
+    wire::read_resource::Response {
+        new_state: Some(new_state),
+        private: outcome.private,
+        new_identity,
+        diagnostics: diagnostics.into_wire(),
+        deferred: None,
+    }
 }
 
 pub(super) async fn plan(
     rpc: &Rpc,
     request: wire::plan_resource_change::Request,
-) -> Answer<wire::plan_resource_change::Response> {
+) -> wire::plan_resource_change::Response {
     let prepared = find(rpc, &request.type_name).and_then(|entry| {
         let change = Change {
             prior: decode(request.prior_state.as_ref(), &entry.ty)?,
             planned: decode(request.proposed_new_state.as_ref(), &entry.ty)?,
             config: decode(request.config.as_ref(), &entry.ty)?,
             private: request.prior_private.clone(),
-            identity: identity(&entry, request.prior_identity.as_ref())?,
+            identity: entry.read_identity(request.prior_identity.as_ref())?,
         };
         Ok((change, entry))
     });
     let (change, entry) = match prepared {
         Ok(prepared) => prepared,
         Err(diagnostics) => {
-            return Ok(Response::new(wire::plan_resource_change::Response {
+            return wire::plan_resource_change::Response {
                 planned_state: request.prior_state,
                 planned_private: request.prior_private,
                 diagnostics: diagnostics.into_wire(),
                 planned_identity: request.prior_identity,
                 ..Default::default()
-            }));
+            };
         }
     };
-    let object = std::sync::Arc::clone(&entry.object);
+    let object = Arc::clone(&entry.object);
     if change.planned.is_null() {
         let current = Current {
             state: change.prior,
@@ -241,66 +278,75 @@ pub(super) async fn plan(
             identity: change.identity,
         };
         let work = async move { object.plan_delete(current).await };
-        let diagnostics = rpc
-            .guarded("PlanResourceChange", &request.type_name, work, |f| f)
-            .await;
-        return Ok(Response::new(wire::plan_resource_change::Response {
-            planned_state: Some(encode(&Value::Null, &entry.ty)),
+        let run = rpc
+            .work
+            .run("PlanResourceChange", &request.type_name, work, |failed| {
+                failed
+            });
+        let diagnostics = run.await;
+        return wire::plan_resource_change::Response {
+            planned_state: Some(encode(Value::Null, &entry.ty).0),
             planned_private: request.prior_private,
             diagnostics: diagnostics.into_wire(),
             planned_identity: request.prior_identity,
             ..Default::default()
-        }));
+        };
     }
     let before = change.clone();
     let work = async move { object.plan(change).await };
-    let mut plan = rpc
-        .guarded(
-            "PlanResourceChange",
-            &request.type_name,
-            work,
-            |diagnostics| Plan {
-                planned: before.prior,
-                private: before.private,
-                identity: before.identity,
-                diagnostics,
-            },
-        )
+    let failed = |diagnostics| Plan {
+        planned: before.prior.clone(),
+        private: before.private.clone(),
+        identity: before.identity.clone(),
+        diagnostics,
+    };
+    let plan = rpc
+        .work
+        .run("PlanResourceChange", &request.type_name, work, failed)
         .await;
-    entry.schema.block.forget_write_only(&mut plan.planned);
-    Ok(Response::new(wire::plan_resource_change::Response {
-        planned_state: Some(encode(&plan.planned, &entry.ty)),
+    let mut diagnostics = plan.diagnostics;
+    // A replacement is planned as a creation, and may have another identity.
+    let known = if before.prior.is_null() {
+        Value::Null
+    } else {
+        before.identity
+    };
+    let planned_identity = entry.write_identity(&known, plan.identity, &mut diagnostics);
+    let (planned_state, defect) = entry.write_state(plan.planned);
+    diagnostics.extend(defect);
+    wire::plan_resource_change::Response {
+        planned_state: Some(planned_state),
         planned_private: plan.private,
-        diagnostics: plan.diagnostics.into_wire(),
-        planned_identity: identity_on_wire(&entry, &plan.identity),
+        diagnostics: diagnostics.into_wire(),
+        planned_identity,
         ..Default::default()
-    }))
+    }
 }
 
 pub(super) async fn apply(
     rpc: &Rpc,
     request: wire::apply_resource_change::Request,
-) -> Answer<wire::apply_resource_change::Response> {
+) -> wire::apply_resource_change::Response {
     let prepared = find(rpc, &request.type_name).and_then(|entry| {
         let change = Change {
             prior: decode(request.prior_state.as_ref(), &entry.ty)?,
             planned: decode(request.planned_state.as_ref(), &entry.ty)?,
             config: decode(request.config.as_ref(), &entry.ty)?,
             private: request.planned_private.clone(),
-            identity: identity(&entry, request.planned_identity.as_ref())?,
+            identity: entry.read_identity(request.planned_identity.as_ref())?,
         };
         Ok((change, entry))
     });
     let (change, entry) = match prepared {
         Ok(prepared) => prepared,
         Err(diagnostics) => {
-            return Ok(Response::new(wire::apply_resource_change::Response {
+            return wire::apply_resource_change::Response {
                 new_state: request.prior_state,
                 private: request.planned_private,
                 diagnostics: diagnostics.into_wire(),
                 new_identity: request.planned_identity,
                 ..Default::default()
-            }));
+            };
         }
     };
     let before = Current {
@@ -308,7 +354,7 @@ pub(super) async fn apply(
         private: change.private.clone(),
         identity: change.identity.clone(),
     };
-    let object = std::sync::Arc::clone(&entry.object);
+    let object = Arc::clone(&entry.object);
     let current = before.clone();
     let work = async move {
         if change.planned.is_null() {
@@ -319,62 +365,81 @@ pub(super) async fn apply(
             object.update(change).await
         }
     };
+    let failed = |failed| Outcome::unchanged(before.clone(), failed);
     let outcome = rpc
-        .guarded("ApplyResourceChange", &request.type_name, work, |failed| {
-            Outcome::unchanged(before, failed)
-        })
+        .work
+        .run("ApplyResourceChange", &request.type_name, work, failed)
         .await;
-    Ok(Response::new(wire::apply_resource_change::Response {
-        new_state: Some(state_on_wire(&entry, outcome.state)),
+    let mut defects = Diagnostics::new();
+    let new_identity = if outcome.state.is_null() {
+        None
+    } else {
+        entry.write_identity(&before.identity, outcome.identity, &mut defects)
+    };
+    let (new_state, misfits) = entry.write_state(outcome.state);
+    defects.extend(misfits);
+    if before.state.is_null() {
+        // An error would taint what has just been made, and the next apply would destroy it.
+        defects.soften(Severity::Warning);
+    }
+    let mut diagnostics = outcome.diagnostics;
+    diagnostics.extend(defects);
+    wire::apply_resource_change::Response {
+        new_state: Some(new_state),
         private: outcome.private,
-        diagnostics: outcome.diagnostics.into_wire(),
-        new_identity: identity_on_wire(&entry, &outcome.identity),
+        diagnostics: diagnostics.into_wire(),
+        new_identity,
         ..Default::default()
-    }))
+    }
 }
 
 pub(super) async fn import(
     rpc: &Rpc,
     request: wire::import_resource_state::Request,
-) -> Answer<wire::import_resource_state::Response> {
+) -> wire::import_resource_state::Response {
     let prepared = find(rpc, &request.type_name).and_then(|entry| {
-        let identity = identity(&entry, request.identity.as_ref())?;
-        let wanted = if identity.is_null() {
-            Import::Id(request.id.clone())
-        } else {
-            Import::Identity(identity)
-        };
-        Ok((wanted, entry))
+        let identity = entry.read_identity(request.identity.as_ref())?;
+        Ok((identity, entry))
     });
-    let (wanted, entry) = match prepared {
+    let (identity, entry) = match prepared {
         Ok(prepared) => prepared,
         Err(diagnostics) => {
-            return Ok(Response::new(wire::import_resource_state::Response {
+            return wire::import_resource_state::Response {
                 diagnostics: diagnostics.into_wire(),
                 ..Default::default()
-            }));
+            };
         }
     };
-    let object = std::sync::Arc::clone(&entry.object);
+    let wanted = if identity.is_null() {
+        Import::Id(request.id.clone())
+    } else {
+        Import::Identity(identity.clone())
+    };
+    let object = Arc::clone(&entry.object);
     let work = async move { object.import(wanted).await };
-    let outcome = rpc
-        .guarded(
-            "ImportResourceState",
-            &request.type_name,
-            work,
-            Outcome::failed,
-        )
-        .await;
-    let imported =
-        (!outcome.state.is_null()).then(|| wire::import_resource_state::ImportedResource {
-            type_name: request.type_name.clone(),
-            identity: identity_on_wire(&entry, &outcome.identity),
-            state: Some(state_on_wire(&entry, outcome.state)),
+    let run = rpc.work.run(
+        "ImportResourceState",
+        &request.type_name,
+        work,
+        Outcome::failed,
+    );
+    let outcome = run.await;
+    let mut diagnostics = outcome.diagnostics;
+    let mut imported = Vec::new();
+    if !outcome.state.is_null() {
+        let identity = entry.write_identity(&identity, outcome.identity, &mut diagnostics);
+        let (state, defect) = entry.write_state(outcome.state);
+        diagnostics.extend(defect);
+        imported.push(wire::import_resource_state::ImportedResource {
+            type_name: request.type_name,
+            identity,
+            state: Some(state),
             private: outcome.private,
         });
-    Ok(Response::new(wire::import_resource_state::Response {
-        imported_resources: imported.into_iter().collect(),
-        diagnostics: outcome.diagnostics.into_wire(),
+    }
+    wire::import_resource_state::Response {
+        imported_resources: imported,
+        diagnostics: diagnostics.into_wire(),
         deferred: None,
-    }))
+    }
 }
