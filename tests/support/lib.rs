@@ -1,6 +1,7 @@
-//! What tests on real hosts share: a site of hosts and a working directory in which a CLI runs with the
-//! built provider.
+//! What tests share: a site of real hosts, a working directory in which a CLI runs with the built provider, and a
+//! Core of our own that speaks to a provider without any CLI.
 
+pub mod client;
 pub mod cluster;
 pub mod footprint;
 pub mod site;

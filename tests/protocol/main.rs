@@ -1,0 +1,1 @@
+//! The built provider, called as Core calls it.
