@@ -14,8 +14,14 @@ use crate::{
 
 /// Observations of many members fit with room to spare; archives come in pieces.
 const MESSAGE_LIMIT: usize = 64 << 20;
-/// Enough for a fast link with a long round trip.
-const WINDOW: u32 = 16 << 20;
+
+/// What one call may send ahead of its reader.
+const STREAM_WINDOW: u32 = 4 << 20;
+
+/// What all calls together may: as much as HTTP/2 knows (RFC 9113, 6.9.1). Archives whose
+/// installation waits for a lock are not read meanwhile, and must not take the room of the one that
+/// holds it.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Fewer, larger frames for uploads.
 const FRAME: u32 = 1 << 20;
 /// Without an answer to a ping for this long after it, the other end is gone.
@@ -69,8 +75,8 @@ async fn on(
         tokio_stream::pending(),
     );
     let server = Server::builder()
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))

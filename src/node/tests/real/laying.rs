@@ -1,12 +1,14 @@
 //! A release archive is laid down whole or not at all.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use lab::Release;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     proto::{Outcome, failure::Kind},
-    release::{Archive, install, versions},
+    release::{Archive, install, messages, versions},
     station::{Station, refused},
 };
 
@@ -62,5 +64,76 @@ async fn programs_of_a_release_run_and_nothing_is_left_of_a_wrong_one() {
         again.expect("the same again").into_inner().outcome(),
         Outcome::NotNeeded
     );
+    station.down();
+}
+
+/// Nobody who works waits for so long.
+const LONG: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn installations_that_wait_for_another_do_not_hold_it_up() {
+    let station = Station::up("waiting", Release::Bookworm).await;
+    let version = versions("etcd").pop().expect("the lab builds etcd");
+    let archive = Archive::of("etcd", &version);
+    let send = |owner: &str| {
+        let header = archive.header(owner, ID, "etcd", &["etcd"]);
+        let (sender, receiver) = mpsc::channel(1);
+        let mut node = station.node.clone();
+        let answer = tokio::spawn(async move { node.install(ReceiverStream::new(receiver)).await });
+        (messages(header, &archive.content), sender, answer)
+    };
+    let (parts, sender, first) = send(OWNER);
+    let (begin, rest) = parts.split_at(parts.len() / 2);
+    for part in begin {
+        let sent = timeout(LONG, sender.send(part.clone())).await;
+        sent.expect("nobody else sends").expect("it is read");
+    }
+    // Two more of the same, which wait for the first, and send as much as they are let.
+    let mut others = Vec::new();
+    for owner in ["etcd_cluster/second", "etcd_cluster/third"] {
+        let (parts, sender, answer) = send(owner);
+        let mut left = parts.into_iter();
+        let mut unsent = None;
+        for part in left.by_ref() {
+            if timeout(Duration::from_millis(500), sender.send(part.clone()))
+                .await
+                .is_err()
+            {
+                unsent = Some(part);
+                break;
+            }
+        }
+        others.push((unsent, left, sender, answer));
+    }
+    for part in rest {
+        let sent = timeout(LONG, sender.send(part.clone())).await;
+        sent.expect("the first is not held up").expect("it is read");
+    }
+    drop(sender);
+    let answer = timeout(LONG, first)
+        .await
+        .expect("it ends")
+        .expect("no panic");
+    assert_eq!(
+        answer.expect("installed").into_inner().outcome(),
+        Outcome::Added
+    );
+    for (unsent, left, sender, answer) in others {
+        // What is there already is not read to its end.
+        for part in unsent.into_iter().chain(left) {
+            if sender.send(part).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        let answer = timeout(LONG, answer)
+            .await
+            .expect("it ends")
+            .expect("no panic");
+        assert_eq!(
+            answer.expect("there").into_inner().outcome(),
+            Outcome::NotNeeded
+        );
+    }
     station.down();
 }

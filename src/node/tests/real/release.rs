@@ -114,18 +114,23 @@ impl Archive {
     }
 }
 
+/// The messages that send an archive, or what there is of it.
+pub(crate) fn messages(header: InstallHeader, content: &Bytes) -> Vec<InstallRequest> {
+    let chunks = (0..content.len())
+        .step_by(CHUNK)
+        .map(|start| Part::Chunk(content.slice(start..content.len().min(start + CHUNK))));
+    std::iter::once(Part::Header(header))
+        .chain(chunks)
+        .map(|part| InstallRequest { part: Some(part) })
+        .collect()
+}
+
 /// Sends an archive, or what there is of it.
 pub(crate) async fn install(
     node: &mut Node,
     header: InstallHeader,
     content: &Bytes,
 ) -> Result<Response<InstallResponse>, Status> {
-    let chunks = (0..content.len())
-        .step_by(CHUNK)
-        .map(|start| Part::Chunk(content.slice(start..content.len().min(start + CHUNK))));
-    let messages: Vec<_> = std::iter::once(Part::Header(header))
-        .chain(chunks)
-        .map(|part| InstallRequest { part: Some(part) })
-        .collect();
-    node.install(tokio_stream::iter(messages)).await
+    node.install(tokio_stream::iter(messages(header, content)))
+        .await
 }
