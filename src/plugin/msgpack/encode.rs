@@ -14,7 +14,16 @@ use crate::{
 
 const INFALLIBLE: &str = "writing to a vector does not fail";
 
-pub(super) fn write(out: &mut Vec<u8>, value: &Value, ty: &Type) {
+/// Form of numbers.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers {
+    /// The shortest, as go-cty writes them.
+    Shortest,
+    /// All as decimal text.
+    Text,
+}
+
+pub(super) fn write(out: &mut Vec<u8>, value: &Value, ty: &Type, numbers: Numbers) {
     match (value, ty) {
         (Value::Null, _) => wr::write_nil(out).expect(INFALLIBLE),
         (Value::Unknown(refinement), _) => write_unknown(out, refinement),
@@ -22,29 +31,32 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value, ty: &Type) {
         (Value::Dynamic(inner), Type::Dynamic) if inner.0 != Type::Dynamic => {
             wr::write_array_len(out, 2).expect(INFALLIBLE);
             wr::write_bin(out, inner.0.to_json().to_string().as_bytes()).expect(INFALLIBLE);
-            write(out, &inner.1, &inner.0);
+            write(out, &inner.1, &inner.0, numbers);
         }
-        (Value::Dynamic(inner), ty) => write(out, &inner.1, ty),
+        (Value::Dynamic(inner), ty) => write(out, &inner.1, ty, numbers),
         (value, Type::Dynamic) => {
             let ty = natural_type(value);
             wr::write_array_len(out, 2).expect(INFALLIBLE);
             wr::write_bin(out, ty.to_json().to_string().as_bytes()).expect(INFALLIBLE);
-            write(out, value, &ty);
+            write(out, value, &ty, numbers);
         }
         (Value::Bool(truth), _) => wr::write_bool(out, *truth).expect(INFALLIBLE),
-        (Value::Number(number), _) => write_number(out, number),
+        (Value::Number(number), _) => match numbers {
+            Numbers::Shortest => write_number(out, number),
+            Numbers::Text => wr::write_str(out, number.as_str()).expect(INFALLIBLE),
+        },
         (Value::String(text), _) => write_text(out, text),
         (Value::List(elements), ty) => {
             wr::write_array_len(out, length(elements.len())).expect(INFALLIBLE);
             for (index, element) in elements.iter().enumerate() {
-                write(out, element, element_type(ty, index));
+                write(out, element, element_type(ty, index), numbers);
             }
         }
         (Value::Map(members), Type::Object(Object { members: types, .. })) => {
             wr::write_map_len(out, length(types.len())).expect(INFALLIBLE);
             for (name, ty) in types {
                 wr::write_str(out, name).expect(INFALLIBLE);
-                write(out, members.get(name).unwrap_or(&Value::Null), ty);
+                write(out, members.get(name).unwrap_or(&Value::Null), ty, numbers);
             }
         }
         (Value::Map(members), ty) => {
@@ -56,7 +68,7 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value, ty: &Type) {
             wr::write_map_len(out, length(members.len())).expect(INFALLIBLE);
             for (name, member) in members {
                 wr::write_str(out, &name).expect(INFALLIBLE);
-                write(out, member, element_type(ty, 0));
+                write(out, member, element_type(ty, 0), numbers);
             }
         }
     }

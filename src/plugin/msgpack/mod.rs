@@ -54,6 +54,17 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Result<Value, DecodeError> {
 /// Writes a value of type `ty`; members that a map lacks are null.
 pub fn encode(value: &Value, ty: &Type) -> Vec<u8> {
     let mut out = Vec::new();
-    encode::write(&mut out, value, ty);
+    encode::write(&mut out, value, ty, encode::Numbers::Shortest);
+    out
+}
+
+/// Writes a state: the same value with all numbers as text.
+///
+/// After a refresh Terraform compares two states by what they are in its memory
+/// (`states/state_equal.go`). There a number out of a state file has 512 bits, as one out of text
+/// has, but one out of a msgpack integer has 64: `-refresh-only` would always find a change.
+pub(crate) fn encode_state(value: &Value, ty: &Type) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode::write(&mut out, value, ty, encode::Numbers::Text);
     out
 }

@@ -204,6 +204,25 @@ fn a_member_that_is_not_given_is_null() {
     assert_eq!(hex::encode(bytes), "82a161a178a162c0");
 }
 
+#[test]
+fn numbers_of_a_state_are_text() {
+    let ty = Type::object([("any", Type::Dynamic), ("count", Type::list(Type::Number))]);
+    let five = Value::integer(5);
+    let value = Value::object([
+        (
+            "any",
+            Value::Dynamic(Box::new((Type::Number, five.clone()))),
+        ),
+        ("count", Value::List(vec![five, Value::Null])),
+    ]);
+    let bytes = encode_state(&value, &ty);
+    assert_eq!(
+        hex::encode(&bytes),
+        "82a3616e7992c408226e756d62657222a135a5636f756e7492a135c0"
+    );
+    assert_eq!(decode(&bytes, &ty).ok(), Some(value));
+}
+
 /// A sequence that looks random and is the same in every run (xorshift).
 struct Chance(u64);
 

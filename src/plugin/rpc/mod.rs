@@ -81,7 +81,7 @@ fn encode(mut value: Value, ty: &Type) -> (DynamicValue, Diagnostics) {
         );
     }
     let value = DynamicValue {
-        msgpack: msgpack::encode(&value, ty),
+        msgpack: msgpack::encode_state(&value, ty),
         json: Vec::new(),
     };
     (value, diagnostics)

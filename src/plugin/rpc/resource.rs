@@ -53,7 +53,9 @@ impl Entry<dyn Resource> {
             );
             after = before.clone();
         }
-        if after.is_null() {
+        // OpenTofu writes a planned identity as JSON, which has no unknown values; none at all is
+        // fine until the object is there.
+        if after.is_null() || !after.is_wholly_known() {
             return None;
         }
         let (identity_data, defect) = encode(after, ty);

@@ -245,6 +245,26 @@ async fn import_by_name_and_by_identity_lead_to_the_same() -> Outcome {
 }
 
 #[tokio::test]
+async fn an_identity_is_told_once_it_is_known() -> Outcome {
+    let plugin = running().await?;
+    let (mut life, mut config) = thing(&plugin, "a", []).await?;
+    config.set("name", Value::unknown());
+    assert_eq!(life.plan(&config).await?.response.planned_identity, None);
+    config.set("name", Value::string("a"));
+    assert!(
+        life.plan(&config)
+            .await?
+            .response
+            .planned_identity
+            .is_some()
+    );
+    life.apply(&config).await?;
+    assert!(life.stored.identity.is_some());
+    plugin.shutdown().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_older_state_is_brought_to_today() -> Outcome {
     let plugin = running().await?;
     let (life, _) = thing(&plugin, "a", []).await?;
