@@ -45,7 +45,8 @@ pub trait Resource: Send + Sync + 'static {
     fn type_name(&self) -> &'static str;
     /// Its schema.
     fn schema(&self) -> Schema;
-    /// What identifies it across states, if it has an identity.
+    /// What identifies it across states, if it has an identity. It is settled when the object is
+    /// made or imported, and kept from then on.
     fn identity(&self) -> Option<Identity> {
         None
     }

@@ -31,28 +31,23 @@ impl Entry<dyn Resource> {
         }
     }
 
-    /// An identity is for life: what is forgotten is put back, and what differs is a defect that
-    /// Core does not look for.
+    /// An identity is for life: the one that is known stands, whatever the provider gives later.
     fn write_identity(
         &self,
         before: &Value,
-        mut after: Value,
+        after: Value,
         diagnostics: &mut Diagnostics,
     ) -> Option<ResourceIdentityData> {
         let ty = self.identity_type()?;
-        if after.is_null() {
-            after = before.clone();
-        }
-        if !before.is_null() && before.is_wholly_known() && after != *before {
-            diagnostics.error(
-                format!(
-                    "The provider has a defect: {} has a new identity",
-                    self.object.type_name()
-                ),
-                "The identity of an object never changes. The old one is kept.",
+        let is_settled = !before.is_null() && before.is_wholly_known();
+        if is_settled && !after.is_null() && after != *before {
+            let type_name = self.object.type_name();
+            tracing::warn!(
+                tf_resource_type = type_name,
+                "an identity that differs is ignored"
             );
-            after = before.clone();
         }
+        let after = if is_settled { before.clone() } else { after };
         // OpenTofu writes a planned identity as JSON, which has no unknown values; none at all is
         // fine until the object is there.
         if after.is_null() || !after.is_wholly_known() {
