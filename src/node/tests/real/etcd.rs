@@ -143,11 +143,11 @@ async fn shrink(station: &mut Station, first: u64, second: u64) {
     assert_eq!(names(&alone), [("first", false)]);
 }
 
-/// Writes until the quota is used up.
+/// Writes until the quota is used up. etcd counts what it has committed, which is some time later.
 async fn fill(station: &mut Station, first: u64) {
     let write = format!(
         "export ETCDCTL_API=3; head -c 1000000 /dev/zero | tr '\\0' x >/tmp/value; \
-         for i in 1 2 3 4 5 6 7 8; do \
+         for i in $(seq 100); do \
          /opt/bin/etcdctl --endpoints {} put key$i </tmp/value || exit 0; done; exit 1",
         FIRST.client_url()
     );
