@@ -24,6 +24,9 @@ const CARGO_DENY: &str = "0.20.2";
 /// Environment variable that tells tests against real programs where they lie: `<name>-<version>-<hash>/bin`.
 const PROGRAMS_VARIABLE: &str = "ETCD_LAB_PROGRAMS";
 
+/// Environment variable that tells tests of the protocol where the built provider is.
+const PROVIDER_VARIABLE: &str = "ETCD_PROVIDER_PATH";
+
 /// A stage could not be run or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -175,10 +178,13 @@ impl Stage {
             Self::Real => {
                 hosts(home)?;
                 archive::ensure(home)?;
-                let helper = provider::helper(home)?;
+                for program in Program::named("tofu")? {
+                    program.ensure(home)?;
+                }
+                let built = Provider::ensure(home)?;
                 let mut result = Ok(());
                 for (package, target) in target::opt_in()? {
-                    let mut real = provider::cargo_with(&helper)?;
+                    let mut real = provider::cargo_with(&built.helper)?;
                     real.args([
                         "test",
                         "--release",
@@ -188,7 +194,8 @@ impl Stage {
                         &target,
                     ]);
                     real.env(PROGRAMS_VARIABLE, home.programs())
-                        .env(provider::HELPER_VARIABLE, &helper);
+                        .env(provider::HELPER_VARIABLE, &built.helper)
+                        .env(PROVIDER_VARIABLE, &built.binary);
                     if let Err(error) = shown(said, real) {
                         result = result.and(Err(error));
                     }

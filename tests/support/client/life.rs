@@ -6,8 +6,8 @@ use tf_plugin::{
 };
 
 use super::{
-    Calls, Failure, Plugin, block_type, conforms_to_plan, errors, identity_type, proposed, read,
-    valid_plan, write,
+    Calls, Failure, Plugin, block_type, configuration, conforms_to_plan, errors, identity_type,
+    proposed, read, valid_plan, write,
 };
 
 /// What a state file keeps of a resource.
@@ -81,29 +81,7 @@ impl Life {
 
     /// A configuration with these attributes and blocks, all others absent.
     pub fn config<const N: usize>(&self, members: [(&str, Value); N]) -> Value {
-        let Type::Object(object) = &self.ty else {
-            return Value::Null;
-        };
-        let lists = self.block.block_types.iter().filter(|nested| {
-            !matches!(
-                nested.nesting(),
-                wire::schema::nested_block::NestingMode::Single
-                    | wire::schema::nested_block::NestingMode::Group
-            )
-        });
-        let lists: Vec<_> = lists.map(|nested| nested.type_name.as_str()).collect();
-        let mut config = Value::object(object.members.iter().map(|(name, ty)| {
-            let absent = match ty {
-                Type::List(_) if lists.contains(&name.as_str()) => Value::List(Vec::new()),
-                Type::Map(_) if lists.contains(&name.as_str()) => Value::object::<&str>([]),
-                _ => Value::Null,
-            };
-            (name.clone(), absent)
-        }));
-        for (name, value) in members {
-            config.set(name, value);
-        }
-        config
+        configuration(&self.block, members)
     }
 
     /// What the provider says of a configuration.

@@ -17,7 +17,7 @@ pub use object::{conforms_to_plan, proposed, valid_plan};
 pub use plugin::{Calls, Ended, Plugin};
 pub use schema::{block_type, identity_type, problems};
 pub use start::{COOKIE, Line, Start, Trust};
-pub use value::{errors, read, unknown_everywhere, write};
+pub use value::{configuration, errors, read, unknown_everywhere, write};
 
 /// Why a test cannot go on.
 pub type Failure = Box<dyn std::error::Error>;

@@ -82,6 +82,11 @@ impl Start {
         })
     }
 
+    /// Its directory for temporary files.
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
+    }
+
     /// With an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {

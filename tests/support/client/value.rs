@@ -43,6 +43,29 @@ pub fn errors(diagnostics: &[wire::Diagnostic]) -> Vec<String> {
         .collect()
 }
 
+/// A configuration with these attributes and blocks, all others absent.
+pub fn configuration<const N: usize>(
+    block: &wire::schema::Block,
+    members: [(&str, Value); N],
+) -> Value {
+    use wire::schema::nested_block::NestingMode;
+    let attributes = block.attributes.iter();
+    let attributes = attributes.map(|attribute| (attribute.name.clone(), Value::Null));
+    let blocks = block.block_types.iter().map(|nested| {
+        let absent = match nested.nesting() {
+            NestingMode::Single | NestingMode::Group | NestingMode::Invalid => Value::Null,
+            NestingMode::List | NestingMode::Set => Value::List(Vec::new()),
+            NestingMode::Map => Value::object::<&str>([]),
+        };
+        (nested.type_name.clone(), absent)
+    });
+    let mut config = Value::object(attributes.chain(blocks));
+    for (name, value) in members {
+        config.set(name, value);
+    }
+    config
+}
+
 /// A configuration in which all that may be written is unknown, as root variables are at `validate`.
 pub fn unknown_everywhere(block: &wire::schema::Block) -> Value {
     use wire::schema::nested_block::NestingMode;
