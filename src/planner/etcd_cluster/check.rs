@@ -39,12 +39,14 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Vec<Violati
 
 fn broken(desired: &Desired, observed: &Observed, step: &Step) -> Option<String> {
     let votes = |node: &NodeKey| matches!(standing(desired, observed, node), Standing::Voter(_));
+    let learns = |node: &NodeKey| matches!(standing(desired, observed, node), Standing::Learner(_));
     let absent = |node: &NodeKey| standing(desired, observed, node) == Standing::Absent;
     let listed = |id: u64| {
         let mut members = observed.members().into_iter().flatten();
         members.any(|member| member.id == id)
     };
     match step {
+        Step::RestartMember { node, .. } if learns(node) => None,
         Step::RestartMember { node, .. } => may_disrupt(desired, observed, node)
             .err()
             .map(|reason| reason.to_string()),

@@ -1,6 +1,6 @@
 //! Drift in sentences.
 
-use super::{desired::Desired, findings::findings, observed::Observed};
+use super::{desired::Desired, findings, observed::Observed};
 
 /// What differs on hosts that were seen: one fact each, beginning with node key and host, sorted,
 /// with nothing in it that changes by itself. Empty while the cluster is still being made.
@@ -9,11 +9,8 @@ pub fn drift(desired: &Desired, observed: &Observed) -> Vec<String> {
         return Vec::new();
     }
     let mut sentences = Vec::new();
-    for (key, node) in &desired.nodes {
-        let Some(host) = observed.host(key) else {
-            continue;
-        };
-        for finding in findings(desired, observed, key, node, host) {
+    for (key, found) in findings::all(desired, observed) {
+        for finding in found {
             if !finding.sentence.is_empty() {
                 sentences.push(format!("{}: {}", desired.called(key), finding.sentence));
             }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     desired::Desired,
-    findings::{Finding, Remedy, findings},
+    findings::{self, Finding, Remedy},
+    membership::{Standing, standing},
     observed::Observed,
     rejoin::{can_run, rejoin},
     safety::{may_disrupt, may_disrupt_later, quorum, voters},
@@ -72,46 +73,61 @@ pub fn announce_creation(desired: &Desired) -> Vec<String> {
 /// made waits for all.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let mut all: Vec<(&NodeKey, Vec<Finding>)> = Vec::new();
-    for (key, node) in &desired.nodes {
-        match observed.hosts.get(key) {
-            Some(Fact::Known(host)) => {
-                let mut found = findings(desired, observed, key, node, host);
-                found.sort_by_key(|finding| finding.remedy);
-                all.push((key, found));
-            }
-            Some(Fact::Unknown(why)) if !observed.bootstrapped() => {
-                plan.blocked
-                    .push(format!("{} is unreachable: {why}", desired.called(key)));
-            }
-            None if !observed.bootstrapped() => {
-                plan.blocked
-                    .push(format!("{} was not looked at", desired.called(key)));
-            }
-            _ => {}
+    let bootstrapped = observed.bootstrapped();
+    if !bootstrapped {
+        plan.blocked = unseen(desired, observed);
+        if !plan.blocked.is_empty() {
+            return plan;
         }
     }
-    if !plan.blocked.is_empty() {
-        return plan;
+    let mut all = findings::all(desired, observed);
+    for (_, found) in &mut all {
+        found.sort_by_key(|finding| finding.remedy);
     }
     for (key, found) in &all {
         quiet(desired, key, found, &mut plan.steps);
     }
-    if observed.bootstrapped() {
+    if bootstrapped {
+        plan.steps.extend(finishes(&all));
         starts(desired, observed, &all, &mut plan);
+        let learns =
+            |key: &NodeKey| matches!(standing(desired, observed, key), Standing::Learner(_));
+        let (learners, others): (Vec<&NodeKey>, Vec<&NodeKey>) = all
+            .iter()
+            .map(|(key, _)| *key)
+            .filter(|key| owes_restart(&all, key) && can_run(desired, observed, key))
+            .partition(|key| learns(key));
+        // One that runs with other options than it should may never catch up.
+        plan.steps
+            .extend(learners.into_iter().map(|key| restart(desired, key)));
         let astray: Vec<&NodeKey> = nodes_with(&all, Remedy::Rejoin).collect();
         rejoin(desired, observed, &astray, &mut plan);
-        restarts(desired, observed, &all, &mut plan);
+        restarts(desired, observed, others, &mut plan);
     } else {
         creation(&all, &mut plan.steps);
-    }
-    for key in nodes_with(&all, Remedy::Finish) {
-        plan.steps.push(Step::FinishBootstrap { node: key.clone() });
+        plan.steps.extend(finishes(&all));
     }
     for key in nodes_with(&all, Remedy::Claim) {
         plan.steps.push(Step::ClaimCreation { node: key.clone() });
     }
     plan
+}
+
+/// Hosts that were not seen, in sentences.
+fn unseen(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let why = |key: &NodeKey| match observed.hosts.get(key) {
+        Some(Fact::Known(_)) => None,
+        Some(Fact::Unknown(why)) => Some(format!("{} is unreachable: {why}", desired.called(key))),
+        None => Some(format!("{} was not looked at", desired.called(key))),
+    };
+    desired.nodes.keys().filter_map(why).collect()
+}
+
+/// Writing down that the cluster exists: at once where it does, at the end where it is being made.
+fn finishes(all: &[(&NodeKey, Vec<Finding>)]) -> Vec<Step> {
+    nodes_with(all, Remedy::Finish)
+        .map(|key| Step::FinishBootstrap { node: key.clone() })
+        .collect()
 }
 
 fn nodes_with<'a>(
@@ -213,18 +229,16 @@ fn owes_restart(all: &[(&NodeKey, Vec<Finding>)], key: &NodeKey) -> bool {
         .any(|(other, found)| *other == key && has(found, owes))
 }
 
-/// Restarts, one at a time: first who is sick anyway, the leader last.
-fn restarts(
-    desired: &Desired,
-    observed: &Observed,
-    all: &[(&NodeKey, Vec<Finding>)],
-    plan: &mut Plan,
-) {
-    let mut restarts: Vec<&NodeKey> = all
-        .iter()
-        .map(|(key, _)| *key)
-        .filter(|key| owes_restart(all, key) && can_run(desired, observed, key))
-        .collect();
+fn restart(desired: &Desired, key: &NodeKey) -> Step {
+    let members = desired.nodes.len();
+    Step::RestartMember {
+        node: key.clone(),
+        tolerance: (members - 1).saturating_sub(quorum(members)),
+    }
+}
+
+/// Restarts of voters, one at a time: first who is sick anyway, the leader last.
+fn restarts(desired: &Desired, observed: &Observed, mut restarts: Vec<&NodeKey>, plan: &mut Plan) {
     restarts.sort_by_key(|key| (observed.leads(key), observed.is_healthy(key), *key));
     let mut mended = mended(&plan.steps);
     for key in restarts {
@@ -240,11 +254,7 @@ fn restarts(
         }
         mended.insert(key.clone());
         plan.steps.extend(hand_over(desired, observed, key));
-        let members = desired.nodes.len();
-        plan.steps.push(Step::RestartMember {
-            node: key.clone(),
-            tolerance: (members - 1).saturating_sub(quorum(members)),
-        });
+        plan.steps.push(restart(desired, key));
         plan.steps.push(Step::AwaitHealthy {
             nodes: vec![key.clone()],
         });
@@ -252,7 +262,7 @@ fn restarts(
 }
 
 /// Nodes whose members are healthy after these steps.
-fn mended(steps: &[Step]) -> BTreeSet<NodeKey> {
+pub(super) fn mended(steps: &[Step]) -> BTreeSet<NodeKey> {
     let nodes = steps.iter().flat_map(|step| match step {
         Step::AwaitHealthy { nodes } => nodes.clone(),
         Step::PromoteLearner { node, .. } => vec![node.clone()],

@@ -8,8 +8,9 @@ use super::{
     membership::{Standing, called, standing, strangers},
     names,
     observed::Observed,
-    plan::{Plan, hand_over},
-    safety::may_disrupt,
+    plan::{Plan, hand_over, mended},
+    render::{files_to_join, parse},
+    safety::{may_disrupt, may_disrupt_later},
     step::Step,
 };
 use crate::{
@@ -24,9 +25,11 @@ enum Need {
     Close(u64),
     /// It is a learner.
     Promote(u64),
+    /// It is a learner and its data is gone; until it is out, nobody else can join.
+    Relearn(u64),
     /// It is in no list.
     Add,
-    /// It is in the list and its data is gone.
+    /// It votes and its data is gone.
     Replace(u64),
     /// Nobody can say.
     Unknown,
@@ -42,7 +45,7 @@ fn need(desired: &Desired, observed: &Observed, key: &NodeKey, host: &HostFacts)
         // etcd names a member when it has started once. Started again without its data it would
         // break the promise of what it has confirmed.
         Standing::Learner(member) if !has_wal && !member.name.is_empty() => {
-            Need::Replace(member.id)
+            Need::Relearn(member.id)
         }
         Standing::Learner(member) => Need::Promote(member.id),
     }
@@ -78,7 +81,7 @@ pub(super) fn rejoin(desired: &Desired, observed: &Observed, nodes: &[&NodeKey],
                 member_id,
             }),
             (Need::Promote(member_id), _) => {
-                if !is_up(desired, key, host) {
+                if !is_up(desired, key, host) || is_misled(desired, observed, key, host) {
                     plan.steps.push(Step::StartMembers {
                         nodes: vec![key.clone()],
                     });
@@ -88,11 +91,11 @@ pub(super) fn rejoin(desired: &Desired, observed: &Observed, nodes: &[&NodeKey],
                     member_id,
                 });
             }
-            (Need::Add | Need::Replace(_), Some(obstacle)) => plan
+            (Need::Relearn(_) | Need::Add | Need::Replace(_), Some(obstacle)) => plan
                 .blocked
                 .push(format!("{} cannot join: {obstacle}", desired.called(key))),
             (Need::Add, None) => add(desired, key, host, plan),
-            (Need::Replace(member_id), None) => {
+            (Need::Relearn(member_id) | Need::Replace(member_id), None) => {
                 replace(desired, observed, key, host, member_id, plan);
             }
         }
@@ -103,6 +106,18 @@ fn is_up(desired: &Desired, key: &NodeKey, host: &HostFacts) -> bool {
     host.units
         .get(&names::unit(&desired.name, key))
         .is_some_and(UnitFact::is_up)
+}
+
+/// Whether a learner that has not begun waits with other members in its configuration than are listed:
+/// the list changed after it was written.
+fn is_misled(desired: &Desired, observed: &Observed, key: &NodeKey, host: &HostFacts) -> bool {
+    let path = names::configuration(&desired.name, key);
+    let content = host.files.get(&path).and_then(|file| file.content.clone());
+    let initial = |text: &str| parse(text).get("initial-cluster").cloned();
+    let wanted = files_to_join(desired, observed, key, &desired.nodes[key]);
+    let wanted = wanted.iter().find(|file| file.path == path);
+    !host.files.contains_key(&names::wal(&desired.name, key))
+        && wanted.and_then(|file| initial(&file.content)) != content.and_then(|text| initial(&text))
 }
 
 /// What stands in the way of anybody who would join.
@@ -158,7 +173,9 @@ fn replace(
     plan: &mut Plan,
 ) {
     let called = desired.called(key);
-    if let Err(reason) = may_disrupt(desired, observed, key) {
+    if let Err(reason) = may_disrupt(desired, observed, key)
+        && !may_disrupt_later(desired, observed, key, &mended(&plan.steps))
+    {
         plan.blocked
             .push(format!("the data of {called} is lost, but {reason}"));
         return;

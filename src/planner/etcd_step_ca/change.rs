@@ -91,7 +91,10 @@ mod tests {
         let port = check(|wish| wish.port = Some(9001));
         assert_eq!(port, ["port: port cannot change"]);
         let provisioner = check(|wish| wish.provisioner = Some("p".to_owned()));
-        assert_eq!(provisioner, ["provisioner: provisioner cannot change"]);
+        assert_eq!(
+            provisioner,
+            ["provisioner_name: provisioner_name cannot change"]
+        );
         let moved = check(|wish| {
             wish.nodes.get_mut("1").expect("a node").host = "10.0.1.20".to_owned();
         });

@@ -38,14 +38,21 @@ pub(super) fn written(
     let unit = host.units.get(&names::unit(&desired.name, key));
     for file in render::files(desired, key, node, phase) {
         let Some(fact) = host.files.get(&file.path) else {
-            found.push(drift(format!("{} is missing", file.path), Remedy::Write));
+            // Nobody knows what the member read before it went.
+            let owes = !file.unit && bootstrapped && unit.is_some_and(UnitFact::is_up);
+            let remedy = if owes {
+                Remedy::WriteAndRestart
+            } else {
+                Remedy::Write
+            };
+            found.push(drift(format!("{} is missing", file.path), remedy));
             continue;
         };
         if file.unit {
             found.extend(unit_file(&file, fact));
         } else {
-            let differences = differences(fact, desired, key, node);
-            found.extend(configuration(&file, fact, unit, bootstrapped, &differences));
+            let differences = || differences(fact, desired, key, node);
+            found.extend(configuration(&file, fact, unit, bootstrapped, differences));
         }
         found.extend(
             exposed(&file.path, fact, file.mode, file.user)
@@ -67,11 +74,12 @@ fn configuration(
     fact: &FileFact,
     unit: Option<&UnitFact>,
     bootstrapped: bool,
-    differences: &[String],
+    differences: impl FnOnce() -> Vec<String>,
 ) -> Option<Finding> {
     if sha256(file.content.as_bytes()) == fact.sha256 {
         return None;
     }
+    let differences = differences();
     let differs = !differences.is_empty();
     // One that is not up reads the file when it starts.
     let owes = differs && bootstrapped && unit.is_some_and(|unit| has_read(unit, fact));
@@ -94,9 +102,11 @@ fn configuration(
 }
 
 /// Whether the member runs with something else than will be written. One that is up and not ready
-/// may have read anything.
+/// may have read anything. (That a file was edited, read, and edited again cannot be told.)
 fn has_read(unit: &UnitFact, fact: &FileFact) -> bool {
-    let since_edit = unit.active_since_ms == 0 || unit.active_since_ms > fact.modified_ms;
+    // systemd tells whole seconds.
+    let since_edit =
+        unit.active_since_ms == 0 || unit.active_since_ms / 1000 >= fact.modified_ms / 1000;
     unit.is_up() && (!edited(fact) || since_edit)
 }
 

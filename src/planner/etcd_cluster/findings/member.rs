@@ -30,16 +30,23 @@ pub(super) fn running(
     {
         found.push(wanted(Remedy::Finish));
     }
+    let name = names::unit(&desired.name, key);
+    let unit = host.units.get(&name).filter(|unit| unit.is_up());
+    let restart = unit.and_then(|unit| {
+        let started_with = manifest.map(|manifest| manifest.started_with);
+        let owed = started_with.is_some_and(|hash| hash != fingerprint(desired, key, node));
+        owes(desired, host, unit, &name, owed)
+    });
     if let Some(sentence) = out_of_place(desired, observed, key, host) {
         found.push(drift(sentence, Remedy::Rejoin));
+        found.extend(restart);
         return;
     }
-    let name = names::unit(&desired.name, key);
-    let unit = host.units.get(&name);
-    if !unit.is_some_and(UnitFact::is_up) {
+    if unit.is_none() {
         found.push(drift(format!("unit {name} is stopped"), Remedy::Start));
         return;
     }
+    found.extend(restart);
     // A member that was let in keeps nothing that lets it start without data.
     let joining = names::joining(&desired.name, key);
     let votes = matches!(standing(desired, observed, key), Standing::Voter(_));
@@ -49,21 +56,6 @@ pub(super) fn running(
             Remedy::Rejoin,
         ));
     }
-    let program = host
-        .files
-        .get(&format!("{}/etcd", names::programs(&desired.version)));
-    let other_program = unit.zip(program).is_some_and(|(unit, program)| {
-        !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
-    });
-    if other_program {
-        found.push(drift(
-            format!("{name} runs another program than the one installed"),
-            Remedy::Restart,
-        ));
-    }
-    if manifest.is_some_and(|manifest| manifest.started_with != fingerprint(desired, key, node)) {
-        found.push(wanted(Remedy::Restart));
-    }
     if !observed.is_healthy(key) && is_to_blame(desired, observed) {
         let answers = match observed.member(key) {
             Some(_) => "sees no quorum",
@@ -72,6 +64,26 @@ pub(super) fn running(
         let member = names::member(&desired.name, key);
         found.push(drift(format!("{member} {answers}"), Remedy::Await));
     }
+}
+
+/// Why a member that is up must be restarted.
+fn owes(
+    desired: &Desired,
+    host: &HostFacts,
+    unit: &UnitFact,
+    name: &str,
+    owed: bool,
+) -> Option<Finding> {
+    let path = format!("{}/etcd", names::programs(&desired.version));
+    let program = host.files.get(&path);
+    let runs_other = program.is_some_and(|program| {
+        !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
+    });
+    if runs_other {
+        let sentence = format!("{name} runs another program than the one installed");
+        return Some(drift(sentence, Remedy::Restart));
+    }
+    owed.then(|| wanted(Remedy::Restart))
 }
 
 /// Why the member cannot simply run: it is not in the list, does not vote, or has no data.

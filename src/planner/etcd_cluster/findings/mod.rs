@@ -52,15 +52,31 @@ fn wanted(remedy: Remedy) -> Finding {
     }
 }
 
+/// Findings on all hosts that were seen, by node.
+pub(super) fn all<'a>(
+    desired: &'a Desired,
+    observed: &Observed,
+) -> Vec<(&'a NodeKey, Vec<Finding>)> {
+    let bootstrapped = observed.bootstrapped();
+    let of_node = |(key, node)| {
+        let host = observed.host(key)?;
+        Some((
+            key,
+            findings(desired, observed, bootstrapped, key, node, host),
+        ))
+    };
+    desired.nodes.iter().filter_map(of_node).collect()
+}
+
 /// Findings on the host of one node.
-pub(super) fn findings(
+fn findings(
     desired: &Desired,
     observed: &Observed,
+    bootstrapped: bool,
     key: &NodeKey,
     node: &Node,
     host: &HostFacts,
 ) -> Vec<Finding> {
-    let bootstrapped = observed.bootstrapped();
     let mut found = Vec::new();
     host::prepared(desired, key, host, &mut found);
     host::programs(desired, host, &mut found);

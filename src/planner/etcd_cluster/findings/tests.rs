@@ -393,15 +393,9 @@ fn closes_only_its_own_journal() {
     let desired = desired(1);
     let mut seen = observed(&desired);
     let claims = |seen: &Observed| {
-        let found = findings(
-            &desired,
-            seen,
-            &crate::etcd_cluster::fixture::key("1"),
-            &desired.nodes[&crate::etcd_cluster::fixture::key("1")],
-            seen.host(&crate::etcd_cluster::fixture::key("1"))
-                .expect("a host"),
-        );
-        found.iter().any(|finding| finding.remedy == Remedy::Claim)
+        let all = all(&desired, seen);
+        let mut found = all.iter().flat_map(|(_, found)| found);
+        found.any(|finding| finding.remedy == Remedy::Claim)
     };
     assert!(!claims(&seen));
     let journal = |id: &str| JournalFact {

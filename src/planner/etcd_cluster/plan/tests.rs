@@ -347,6 +347,33 @@ fn an_edit_is_written_over_and_restarted_for_only_if_it_was_read() {
         wait until 2 is healthy
     "#]],
     );
+    // Within the second that systemd tells.
+    let at_once = |seen: &mut Observed| {
+        edited(seen);
+        let file = host_mut(seen, "2").files.get_mut(CONFIGURATION);
+        file.expect("a file").modified_ms += 999;
+        unit_mut(seen, "2").active_since_ms = crate::etcd_cluster::fixture::NOW_MS;
+    };
+    check(
+        at_once,
+        &expect![[r#"
+        write configuration and units on 2
+        restart 2; 0 further failures tolerated meanwhile
+        wait until 2 is healthy
+    "#]],
+    );
+    // One that is gone may have said anything when it was read.
+    let gone = |seen: &mut Observed| {
+        host_mut(seen, "2").files.remove(CONFIGURATION);
+    };
+    check(
+        gone,
+        &expect![[r#"
+        write configuration and units on 2
+        restart 2; 0 further failures tolerated meanwhile
+        wait until 2 is healthy
+    "#]],
+    );
     // A wish that changes too is announced from the first.
     check_of(
         3,

@@ -2,7 +2,8 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::etcd_cluster::fixture::{
-    desired, etcd_mut, host_mut, id, key, lose, lose_data, observed, planned, relist, stop, unlist,
+    desired, edit, etcd_mut, host_mut, id, key, lose, lose_data, observed, planned, relist, stop,
+    unit_mut, unlist,
 };
 
 fn check(members: usize, change: impl Fn(&Desired, &mut Observed), expected: &Expect) {
@@ -146,6 +147,56 @@ fn a_learner_is_started_and_promoted() {
 }
 
 #[test]
+fn a_learner_that_runs_with_other_options_is_restarted_first() {
+    let edited = |_: &Desired, seen: &mut Observed| {
+        learner(seen, "2", true);
+        let path = "/etc/etcd/etcd-k8s-2-conf.yaml";
+        edit(seen, "2", path, "10000", "10001");
+        unit_mut(seen, "2").active_since_ms += 7_200_000;
+        // One voter is away: a learner is nobody's vote.
+        lose(seen, "3");
+    };
+    check(
+        5,
+        edited,
+        &expect![[r#"
+        write configuration and units on 2
+        restart 2; 1 further failure tolerated meanwhile
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn a_learner_that_waits_for_other_members_is_told_anew() {
+    let misled = |desired: &Desired, seen: &mut Observed| {
+        learner(seen, "2", false);
+        lose_data(desired, seen, "2");
+        "activating".clone_into(&mut unit_mut(seen, "2").active_state);
+    };
+    check(
+        3,
+        misled,
+        &expect![[r#"
+        promote 2 when it has caught up
+    "#]],
+    );
+    let removed = |desired: &Desired, seen: &mut Observed| {
+        misled(desired, seen);
+        unlist(seen, "3");
+        lose(seen, "3");
+    };
+    check(
+        3,
+        removed,
+        &expect![[r#"
+        start 2
+        promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
 fn a_learner_that_lost_its_data_is_replaced_too() {
     let wiped = |desired: &Desired, seen: &mut Observed| {
         learner(seen, "2", true);
@@ -159,6 +210,29 @@ fn a_learner_that_lost_its_data_is_replaced_too() {
         add 2 as a learner
         start 2
         promote 2 when it has caught up
+    "#]],
+    );
+}
+
+#[test]
+fn a_lost_learner_is_out_before_another_joins() {
+    let both = |desired: &Desired, seen: &mut Observed| {
+        lose_data(desired, seen, "1");
+        lose_data(desired, seen, "4");
+        learner(seen, "4", true);
+    };
+    check(
+        7,
+        both,
+        &expect![[r#"
+        remove member 8e9e0034 of 4, whose data is lost
+        add 4 as a learner
+        start 4
+        promote 4 when it has caught up
+        remove member 8e9e0031 of 1, whose data is lost
+        add 1 as a learner
+        start 1
+        promote 1 when it has caught up
     "#]],
     );
 }
@@ -260,18 +334,18 @@ fn a_wiped_host_is_prepared_first() {
         3,
         wiped,
         &expect![[r#"
-        prepare the host of 3
-        install etcd 3.5.35 on 3
-        issue the peer certificate of 3
-        issue the server certificate of 3
-        issue the client certificate of 3
-        write configuration and units on 3
-        enable unit and timers on 3
-        remove member 8e9e0033 of 3, whose data is lost
-        add 3 as a learner
-        start 3
-        promote 3 when it has caught up
-        record on 3 that the cluster exists
-    "#]],
+            prepare the host of 3
+            install etcd 3.5.35 on 3
+            issue the peer certificate of 3
+            issue the server certificate of 3
+            issue the client certificate of 3
+            write configuration and units on 3
+            enable unit and timers on 3
+            record on 3 that the cluster exists
+            remove member 8e9e0033 of 3, whose data is lost
+            add 3 as a learner
+            start 3
+            promote 3 when it has caught up
+        "#]],
     );
 }

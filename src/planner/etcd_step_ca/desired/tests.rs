@@ -34,7 +34,7 @@ fn refuses_bad_names() {
     let instance = check(|wish| wish.instance = Some("-".to_owned()));
     assert_eq!(instance, ["instance: Invalid name"]);
     let provisioner = check(|wish| wish.provisioner = Some(String::new()));
-    assert_eq!(provisioner, ["provisioner: Invalid name"]);
+    assert_eq!(provisioner, ["provisioner_name: Invalid name"]);
 }
 
 #[test]
