@@ -20,6 +20,9 @@ use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
+/// Core reads lines of at most 64 KiB.
+const LONGEST: usize = 60_000;
+
 /// Sends all tracing to standard error. `TF_LOG_PROVIDER_<NAME>` goes over `TF_LOG_PROVIDER`, that
 /// over `TF_LOG`; nothing is written without one of them.
 pub(crate) fn install(name: &'static str, variable: impl Fn(&str) -> Option<String>) {
@@ -135,38 +138,47 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             }
         }
         event.record(&mut line);
-        // Core takes it for text without looking, and dies of anything else.
-        let message = match line.0.remove("message") {
-            None => String::new(),
-            Some(Json::String(message)) => message,
-            Some(other) => other.to_string(),
-        };
-        let level = match *event.metadata().level() {
-            Level::ERROR => "error",
-            Level::WARN => "warn",
-            Level::INFO => "info",
-            Level::DEBUG => "debug",
-            Level::TRACE => "trace",
-        };
-        let now = OffsetDateTime::now_utc()
-            .format(TIMESTAMP)
-            .expect("a date of our time fits the format");
-        line.0.insert("@level".to_owned(), level.into());
-        line.0.insert("@message".to_owned(), message.into());
-        line.0.insert("@module".to_owned(), self.module.into());
-        line.0.insert("@timestamp".to_owned(), now.into());
-        let mut text = serde_json::to_string(&line.0).expect("a map of JSON is JSON");
-        // Core reads lines of at most 64 KiB.
-        if text.len() > 60_000 {
-            text = format!(
-                r#"{{"@level":"{level}","@message":"a log line was too long","@module":"{}","@timestamp":{}}}"#,
-                self.module, line.0["@timestamp"]
-            );
-        }
-        text.push('\n');
+        let text = compose(*event.metadata().level(), self.module, line.0);
         // Nobody can be told that standard error is gone.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+/// A whole line.
+fn compose(level: Level, module: &str, mut fields: BTreeMap<String, Json>) -> String {
+    // Core takes it for text without looking, and dies of anything else.
+    let message = match fields.remove("message") {
+        None => String::new(),
+        Some(Json::String(message)) => message,
+        Some(other) => other.to_string(),
+    };
+    let level = match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    };
+    let now = OffsetDateTime::now_utc()
+        .format(TIMESTAMP)
+        .expect("a date of our time fits the format");
+    let own = |message: String| {
+        [
+            ("@level", level.to_owned()),
+            ("@message", message),
+            ("@module", module.to_owned()),
+            ("@timestamp", now.clone()),
+        ]
+        .map(|(name, text)| (name.to_owned(), Json::String(text)))
+    };
+    fields.extend(own(message.clone()));
+    let text = |fields| serde_json::to_string(fields).expect("a map of JSON is JSON") + "\n";
+    let line = text(&fields);
+    if line.len() <= LONGEST {
+        return line;
+    }
+    let begin: String = message.chars().take(1000).collect();
+    text(&own(format!("{begin} (the rest of this line is too long)")).into())
 }
 
 /// Makes Core show a panic as one: it looks for this prefix, which Rust's own text does not have.
@@ -176,4 +188,68 @@ pub(crate) fn install_panic_hook() {
         let text = format!("panic: {info}\n\n{backtrace}\n");
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(fields: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        let text = compose(Level::INFO, "etcd", fields.collect());
+        assert!(text.ends_with('\n') && text.len() < 64 << 10);
+        serde_json::from_str(&text).expect("a line of JSON")
+    }
+
+    #[test]
+    fn what_core_takes_for_text_is_text() {
+        let json = line([
+            ("message", 5.into()),
+            ("@level", 7.into()),
+            ("port", 22.into()),
+        ]);
+        assert_eq!(
+            (&json["@message"], &json["@level"]),
+            (&"5".into(), &"info".into())
+        );
+        assert_eq!(json["port"], 22);
+        assert_eq!(line([])["@message"], "");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_keeps_its_beginning() {
+        let long = "x".repeat(100_000);
+        let json = line([
+            ("message", "read a file".into()),
+            ("content", long.as_str().into()),
+        ]);
+        let message = json["@message"].as_str().unwrap_or_default();
+        assert!(message.starts_with("read a file ("), "{message}");
+        line([("message", "\u{1f600}".repeat(50_000).into())]);
+    }
+
+    #[test]
+    fn levels_are_those_of_core() {
+        for (text, wanted) in [
+            ("off", LevelFilter::OFF),
+            ("WARN", LevelFilter::WARN),
+            ("debug", LevelFilter::DEBUG),
+            ("JSON", LevelFilter::TRACE),
+            ("anything", LevelFilter::TRACE),
+        ] {
+            assert_eq!(level(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let source = io::Error::other("cause");
+        let error = crate::tls::Error::ClientCertificate(rustls::pki_types::pem::Error::Io(source));
+        assert_eq!(
+            chain(&error),
+            "PLUGIN_CLIENT_CERT is not a certificate: I/O error: cause"
+        );
+    }
 }

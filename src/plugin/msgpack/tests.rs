@@ -379,6 +379,29 @@ fn survives_any_bytes() {
 }
 
 #[test]
+fn survives_any_text_of_a_state_file() {
+    let mut chance = Chance(0x6a09_e667_f3bc_c909);
+    let texts: Vec<_> = goldens()
+        .filter_map(|golden| Some((golden.json?, golden.ty)))
+        .collect();
+    let mut read = 0;
+    for _ in 0..200 {
+        for (text, ty) in &texts {
+            let Ok(value) = json::from_slice(&chance.mutate(text.as_bytes()), ty) else {
+                continue;
+            };
+            assert_eq!(
+                json::from_json(&json::to_json(&value), ty),
+                Ok(value),
+                "{text}"
+            );
+            read += 1;
+        }
+    }
+    assert!(read > 1000, "mutations leave something to read: {read}");
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let mut chance = Chance(0x2545_f491_4f6c_dd1d);
     for _ in 0..50_000 {
