@@ -75,14 +75,14 @@ async fn installations_that_wait_for_another_do_not_hold_it_up() {
     let station = Station::up("waiting", Release::Bookworm).await;
     let version = versions("etcd").pop().expect("the lab builds etcd");
     let archive = Archive::of("etcd", &version);
-    let send = |owner: &str| {
+    let offer = |owner: &str| {
         let header = archive.header(owner, ID, "etcd", &["etcd"]);
         let (sender, receiver) = mpsc::channel(1);
         let mut node = station.node.clone();
         let answer = tokio::spawn(async move { node.install(ReceiverStream::new(receiver)).await });
         (messages(header, &archive.content), sender, answer)
     };
-    let (parts, sender, first) = send(OWNER);
+    let (parts, sender, first) = offer(OWNER);
     let (begin, rest) = parts.split_at(parts.len() / 2);
     for part in begin {
         let sent = timeout(LONG, sender.send(part.clone())).await;
@@ -91,7 +91,7 @@ async fn installations_that_wait_for_another_do_not_hold_it_up() {
     // Two more of the same, which wait for the first, and send as much as they are let.
     let mut others = Vec::new();
     for owner in ["etcd_cluster/second", "etcd_cluster/third"] {
-        let (parts, sender, answer) = send(owner);
+        let (parts, sender, answer) = offer(owner);
         let mut left = parts.into_iter();
         let mut unsent = None;
         for part in left.by_ref() {
