@@ -194,11 +194,17 @@ fn starts(
     plan: &mut Plan,
 ) {
     let down: Vec<NodeKey> = nodes_with(all, Remedy::Start).cloned().collect();
-    // A member that will be restarted may never answer before that.
-    let sick = nodes_with(all, Remedy::Await)
-        .filter(|key| !(owes_restart(all, key) && may_disrupt(desired, observed, key).is_ok()));
-    let mut waiting: Vec<NodeKey> = sick.chain(&down).cloned().collect();
-    waiting.sort();
+    let (owing, sick): (Vec<&NodeKey>, Vec<&NodeKey>) =
+        nodes_with(all, Remedy::Await).partition(|key| owes_restart(all, key));
+    let mut waiting: BTreeSet<NodeKey> = sick.into_iter().chain(&down).cloned().collect();
+    for key in owing {
+        // A member that will be restarted may never answer before that.
+        let will_be = may_disrupt(desired, observed, key).is_ok()
+            || may_disrupt_later(desired, observed, key, &waiting);
+        if !will_be {
+            waiting.insert(key.clone());
+        }
+    }
     if !down.is_empty() {
         plan.steps.push(Step::StartMembers { nodes: down });
     }
@@ -211,7 +217,9 @@ fn starts(
         .filter(|(_, found)| !has(found, |remedy| remedy == Remedy::Rejoin));
     let able = able.count();
     if able >= quorum(voters) {
-        plan.steps.push(Step::AwaitHealthy { nodes: waiting });
+        plan.steps.push(Step::AwaitHealthy {
+            nodes: waiting.into_iter().collect(),
+        });
     } else {
         let called: Vec<String> = waiting.iter().map(|key| desired.called(key)).collect();
         plan.blocked.push(format!(

@@ -71,14 +71,17 @@ pub fn may_disrupt(desired: &Desired, observed: &Observed, node: &NodeKey) -> Re
     agreed(desired, observed)
 }
 
-/// Whether `node` may be disrupted once `mended` are healthy: for announcing, never for doing.
+/// Whether `node` may be disrupted once `mended` are healthy: for announcing, never for doing. With
+/// nobody to mend there is no step before it, so then it is no.
 pub(super) fn may_disrupt_later(
     desired: &Desired,
     observed: &Observed,
     node: &NodeKey,
     mended: &BTreeSet<NodeKey>,
 ) -> bool {
-    enough(desired, observed, node, mended).is_ok() && agreed(desired, observed).is_ok()
+    !mended.is_empty()
+        && enough(desired, observed, node, mended).is_ok()
+        && agreed(desired, observed).is_ok()
 }
 
 fn enough(

@@ -15,7 +15,7 @@ use planner::{
 use super::world::{Data, Done, File, Member, Stop, World, broken, failed};
 
 /// How often a wait looks before it gives up.
-const PATIENCE: usize = 8;
+const PATIENCE: usize = 12;
 
 /// What an apply knows beside the facts.
 #[derive(Clone, Debug, Default)]
@@ -255,12 +255,28 @@ impl World {
         if votes && self.voters() > 1 && !self.can_spare(key) {
             return broken(format!("{what} {key}: the others are no quorum"));
         }
-        Ok(())
+        self.must_be_alone(key, what)
+    }
+
+    /// One at a time.
+    fn must_be_alone(&self, key: &NodeKey, what: &str) -> Done {
+        match &self.disrupted {
+            Some(other) if other != key => broken(format!(
+                "{what} {key}: {other} was disrupted and does not serve again"
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn restart(&mut self, work: &mut Work, key: &NodeKey) -> Done {
         self.must_spare(key, "restart")?;
         self.act()?;
+        if self
+            .process(key)
+            .is_some_and(|process| self.votes(process.member_id))
+        {
+            self.disrupted = Some(key.clone());
+        }
         self.unit(key).process = None;
         self.unit(key).is_up = true;
         let node = &self.desired.nodes[key];
@@ -315,6 +331,7 @@ impl World {
         if self.votes(member_id) && !self.can_spare(key) {
             return broken(format!("remove {key}: the others are no quorum"));
         }
+        self.must_be_alone(key, "remove")?;
         self.act()?;
         self.list.retain(|member| member.id != member_id);
         self.change_list()

@@ -79,7 +79,7 @@ impl World {
             self.process(key).is_some_and(|process| {
                 let listens = process.options.get("listen-peer-urls");
                 let wanted = format!("\"{}\"", self.peer_url(key));
-                listens == Some(&wanted) && self.is_listed(process.member_id)
+                process.delay == 0 && listens == Some(&wanted) && self.is_listed(process.member_id)
             })
         };
         self.hosts.keys().filter(is_connected).cloned().collect()
@@ -132,7 +132,13 @@ impl World {
         }
         let now_ms = self.now_ms;
         for key in self.keys() {
+            if let Some(process) = &mut self.unit(&key).process {
+                process.delay = process.delay.saturating_sub(1);
+            }
             let serves = self.serves(&key);
+            if serves && self.disrupted.as_ref() == Some(&key) {
+                self.disrupted = None;
+            }
             let id = self.member_id(&key);
             if let Some(process) = &mut self.unit(&key).process
                 && serves
@@ -232,7 +238,9 @@ impl World {
                 None => return Ok(()),
             },
         };
+        let delay = self.random.pick(&[0, 0, 1, 3]);
         self.unit(key).process = Some(Process {
+            delay,
             member_id,
             options,
             program,

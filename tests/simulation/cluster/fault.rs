@@ -41,7 +41,10 @@ impl World {
     pub(crate) fn fault(&mut self, is_made: bool) {
         let keys = self.keys();
         let key = self.random.pick(&keys);
-        let kind = self.random.below(if is_made { SMALL + 7 } else { SMALL });
+        let kind = self.random.below(if is_made { SMALL + 8 } else { SMALL });
+        if self.disrupted.as_ref() == Some(&key) {
+            self.disrupted = None;
+        }
         let what = match kind {
             0 => self.stop_unit(&key),
             1 => self.disable(&key),
@@ -70,6 +73,7 @@ impl World {
             14 => self.wipe(&key),
             15 => self.remove_by_hand(&key),
             16 => self.forget_user(&key),
+            17 => self.mute(),
             _ => self.retune(),
         };
         self.note(format!("fault on {key}: {what}"));
@@ -80,6 +84,7 @@ impl World {
         for key in self.keys() {
             let host = self.host(&key);
             host.is_reachable = true;
+            host.is_mute = false;
             if !host.is_powered {
                 host.is_powered = true;
                 self.boot(&key);
@@ -279,6 +284,19 @@ impl World {
     fn forget_user(&mut self, key: &NodeKey) -> &'static str {
         self.host(key).has_user = false;
         "the user is gone"
+    }
+
+    /// All members or some refuse to tell their list, as they do when rights are missing.
+    fn mute(&mut self) -> &'static str {
+        for host in self.hosts.values_mut() {
+            host.is_mute = true;
+        }
+        if self.random.once_in(2) {
+            let keys = self.keys();
+            let key = self.random.pick(&keys);
+            self.host(&key).is_mute = false;
+        }
+        "the member list is not told"
     }
 
     /// Another wish.

@@ -103,6 +103,7 @@ fn try_create(world: &mut World, has_faults: bool) -> Done {
 fn applied(world: &mut World, has_faults: bool) -> Done {
     let result = try_apply(world, has_faults);
     world.knife = None;
+    world.disrupted = None;
     match result {
         Err(Stop::Killed) => Ok(()),
         Err(Stop::Failed(why)) => {
@@ -294,7 +295,7 @@ fn alone(world: &mut World) -> Done {
 fn end(world: &mut World) -> Done {
     world.note("the end");
     world.heal();
-    for _ in 0..4 {
+    for _ in 0..8 {
         world.settle()?;
     }
     // Two members can never be restarted: that is said, and a person has to decide.

@@ -130,7 +130,7 @@ impl World {
             linearizable: serves && !is_learner,
             ..EtcdFact::default()
         };
-        if fact.linearizable {
+        if fact.linearizable && !self.hosts[key].is_mute {
             let member = |member: &super::world::Member| MemberFact {
                 id: member.id,
                 name: member.name.clone(),
@@ -139,7 +139,7 @@ impl World {
             };
             fact.members = self.list.iter().map(member).collect();
         } else {
-            "member list: no leader".clone_into(&mut fact.error);
+            "member list: permission denied".clone_into(&mut fact.error);
         }
         fact
     }

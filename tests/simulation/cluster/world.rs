@@ -57,6 +57,8 @@ pub(crate) struct Process {
     /// The configuration that it read.
     pub(crate) options: BTreeMap<String, String>,
     pub(crate) program: String,
+    /// Looks until it has begun: it reads its data first.
+    pub(crate) delay: usize,
     /// When it told systemd that it serves; 0 before.
     pub(crate) since_ms: i64,
 }
@@ -76,6 +78,8 @@ pub(crate) struct Host {
     pub(crate) is_reachable: bool,
     /// The machine runs.
     pub(crate) is_powered: bool,
+    /// The member tells neither its list nor alarms.
+    pub(crate) is_mute: bool,
     pub(crate) files: BTreeMap<String, File>,
     /// Hashes of our last writes, as the ledger has them.
     pub(crate) recorded: BTreeMap<String, String>,
@@ -112,6 +116,9 @@ pub(crate) struct World {
     /// Members that have confirmed an entry, ever.
     pub(crate) promised: BTreeSet<u64>,
     pub(crate) next_id: u64,
+    /// The voter that our steps have stopped or restarted, until it serves again or something else
+    /// happens to it.
+    pub(crate) disrupted: Option<NodeKey>,
     /// Small effects until the apply is killed.
     pub(crate) knife: Option<usize>,
     /// What happened, for who reads a failure.
@@ -183,6 +190,7 @@ impl World {
             acknowledged: 0,
             promised: BTreeSet::new(),
             next_id: 0x1000,
+            disrupted: None,
             knife: None,
             trail: Vec::new(),
         }

@@ -316,6 +316,18 @@ fn a_sick_member_that_owes_a_restart_is_not_waited_for_before_it() {
         "activating".clone_into(&mut unit_mut(seen, "2").active_state);
         silence(seen, "2");
     };
+    let with_another_down = |seen: &mut Observed| {
+        edited(seen);
+        stop(seen, "3");
+        without_quorum(seen);
+    };
+    check(with_another_down, &expect![[r#"
+        write configuration and units on 2
+        start 3
+        wait until 1, 3 are healthy
+        restart 2; 0 further failures tolerated meanwhile
+        wait until 2 is healthy
+    "#]]);
     check(
         edited,
         &expect![[r#"
@@ -406,14 +418,14 @@ fn announces_what_is_safe_once_the_rest_is_mended() {
         tuned,
         two,
         &expect![[r#"
-        write configuration and units on 1
-        write configuration and units on 2
-        write configuration and units on 3
-        start 1, 3
-        wait until 1, 2, 3 are healthy
-        restart 2; 0 further failures tolerated meanwhile
-        wait until 2 is healthy
-    "#]],
+            write configuration and units on 1
+            write configuration and units on 2
+            write configuration and units on 3
+            start 1, 3
+            wait until 1, 3 are healthy
+            restart 2; 0 further failures tolerated meanwhile
+            wait until 2 is healthy
+        "#]],
     );
     let lost = |seen: &mut Observed| {
         crate::etcd_cluster::fixture::lose_data(&desired(3), seen, "2");
@@ -503,13 +515,9 @@ fn a_list_that_nobody_told_disrupts_nobody() {
             write configuration and units on 1
             write configuration and units on 2
             write configuration and units on 3
-            restart 2; 0 further failures tolerated meanwhile
-            wait until 2 is healthy
-            restart 3; 0 further failures tolerated meanwhile
-            wait until 3 is healthy
-            move leadership from 1 to 2
-            restart 1; 0 further failures tolerated meanwhile
-            wait until 1 is healthy
+            blocked: 2 (10.0.1.12) needs a restart, but no member that sees a quorum told the member list and the alarms (member list: permission denied)
+            blocked: 3 (10.0.1.13) needs a restart, but no member that sees a quorum told the member list and the alarms (member list: permission denied)
+            blocked: 1 (10.0.1.11) needs a restart, but no member that sees a quorum told the member list and the alarms (member list: permission denied)
         "#]],
     );
 }

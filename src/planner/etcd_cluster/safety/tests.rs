@@ -145,6 +145,11 @@ fn what_will_be_mended_counts_for_announcing_alone() {
     stop(&mut observed, "2");
     assert!(!later(&observed, &["3"]));
     assert!(later(&observed, &["2", "3"]));
+    // Nothing is done before it that could change the verdict.
+    assert!(!later(
+        &crate::etcd_cluster::fixture::observed(&desired),
+        &[]
+    ));
     // It cannot stand in for itself.
     assert!(!later(&observed, &["1", "3"]));
 }
