@@ -285,11 +285,42 @@ fn release_shared(root: &Root, ledger: &mut Ledger, owner: &str) -> Result<(), F
             SharedKind::User => account::remove(root, key.trim_start_matches("user:"))?,
         }
     }
+    mend_links(root, ledger)?;
     if units_changed {
         unit::reload()
     } else {
         Ok(())
     }
+}
+
+/// Links that others use too, such as /opt/bin/etcdctl, and that led to programs which are gone: they
+/// lead to the same program of another version that is still there.
+fn mend_links(root: &Root, ledger: &Ledger) -> Result<(), Failed> {
+    let of_kind = |kind| {
+        let shared = ledger.shared.iter();
+        shared
+            .filter(move |(_, shared)| shared.kind == kind)
+            .map(|(path, _)| path)
+    };
+    for path in of_kind(SharedKind::Link) {
+        let place = root.at(path);
+        let Ok(target) = fs::read_link(&place) else {
+            continue;
+        };
+        let is_there = root.at(&target.to_string_lossy()).exists();
+        let (Some(name), Some(home)) = (target.file_name(), target.ancestors().nth(2)) else {
+            continue;
+        };
+        let others =
+            of_kind(SharedKind::Programs).filter(|other| Path::new(other).parent() == Some(home));
+        let mut other = others
+            .map(|other| Path::new(other).join(name))
+            .filter(|program| root.at(&program.to_string_lossy()).exists());
+        if let (false, Some(program)) = (is_there, other.next_back()) {
+            atomic::link(&place, &program.to_string_lossy())?;
+        }
+    }
+    Ok(())
 }
 
 /// One that holds something by now, such as data that is kept, stays and is root's: its user may go.

@@ -173,3 +173,34 @@ fn an_unfinished_creation_of_another_keeps_the_host() {
     assert!(gone(&host, B, true).host_clean);
     assert_eq!(all(&host), Vec::<String>::new());
 }
+
+#[test]
+fn a_link_that_others_use_leads_to_a_program_that_is_there() {
+    let host = TestHost::new();
+    make(&host, A);
+    make(&host, B);
+    let mut ledger = Ledger::load(host.root()).expect("a ledger");
+    for (owner, version) in [(A, "3.5.35"), (B, "3.6.16")] {
+        let home = format!("/opt/etcd/{version}");
+        host.write(&format!("{home}/etcdctl"), version);
+        ledger.share(host.root(), owner, &home, SharedKind::Programs, None);
+        ledger.share(
+            host.root(),
+            owner,
+            "/opt/bin/etcdctl",
+            SharedKind::Link,
+            None,
+        );
+    }
+    ledger.save(host.root()).expect("saved");
+    fs::create_dir_all(host.root().at("/opt/bin")).expect("a directory");
+    atomic::link(
+        &host.root().at("/opt/bin/etcdctl"),
+        "/opt/etcd/3.6.16/etcdctl",
+    )
+    .expect("a link");
+    fs::remove_dir_all(host.root().at("/opt/etcd/3.6.16")).expect("gone");
+    gone(&host, B, true);
+    let target = fs::read_link(host.root().at("/opt/bin/etcdctl")).expect("a link");
+    assert_eq!(target, Path::new("/opt/etcd/3.5.35/etcdctl"));
+}
