@@ -73,6 +73,10 @@ pub(crate) struct Unit {
 }
 
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a host"
+)]
 pub(crate) struct Host {
     /// SSH answers.
     pub(crate) is_reachable: bool,

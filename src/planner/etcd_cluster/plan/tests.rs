@@ -321,13 +321,16 @@ fn a_sick_member_that_owes_a_restart_is_not_waited_for_before_it() {
         stop(seen, "3");
         without_quorum(seen);
     };
-    check(with_another_down, &expect![[r#"
+    check(
+        with_another_down,
+        &expect![[r#"
         write configuration and units on 2
         start 3
         wait until 1, 3 are healthy
         restart 2; 0 further failures tolerated meanwhile
         wait until 2 is healthy
-    "#]]);
+    "#]],
+    );
     check(
         edited,
         &expect![[r#"
