@@ -41,6 +41,14 @@ impl Problems {
         self.0.iter().any(|problem| problem.is_error)
     }
 
+    /// Forgets what is at these attributes: they were found wrong already, in another way.
+    pub fn leave_out(&mut self, attributes: &[&str]) {
+        self.0.retain(|problem| {
+            let attribute = problem.place.first().map(String::as_str);
+            !attribute.is_some_and(|attribute| attributes.contains(&attribute))
+        });
+    }
+
     fn push(&mut self, is_error: bool, place: &[&str], summary: String, detail: String) {
         let place = place.iter().map(|part| (*part).to_owned()).collect();
         self.0.push(Problem {

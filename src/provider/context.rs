@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use crate::download::Downloads;
 
-/// A configured provider. One for each process.
+/// A configured provider. Each Configure makes one: what was stopped stays stopped, what comes after
+/// is not, in a process that serves several runs too (`-debug`).
 pub(crate) struct Context {
     pub(crate) pool: Pool,
     pub(crate) downloads: Downloads,
@@ -17,7 +18,7 @@ pub(crate) struct Context {
     /// Who works on the hosts, for locks, journals and logs there.
     pub(crate) operator: String,
     /// Turns true when Core asks to stop.
-    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Sender<bool>,
 }
 
 /// How far the provider is configured.

@@ -81,7 +81,7 @@ pub(crate) fn made(state: Value, private: Vec<u8>, diagnostics: Diagnostics) -> 
 pub(crate) fn limits(context: &Context, values: &Value, operation: &str) -> Limits {
     Limits {
         timeout: timeouts::limit(values, operation),
-        stop: context.stop.clone(),
+        stop: context.stop.subscribe(),
     }
 }
 

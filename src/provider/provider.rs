@@ -37,7 +37,6 @@ impl Shared {
 /// Production etcd as infrastructure code.
 pub struct EtcdProvider {
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
 }
 
 impl EtcdProvider {
@@ -45,11 +44,10 @@ impl EtcdProvider {
     pub fn new() -> Self {
         Self {
             shared: Arc::new(Shared(RwLock::new(Setup::Missing))),
-            stop: watch::Sender::new(false),
         }
     }
 
-    fn read(&self, config: &Value, diagnostics: &mut Diagnostics) -> Setup {
+    fn read(config: &Value, diagnostics: &mut Diagnostics) -> Setup {
         if !config.is_wholly_known() {
             return Setup::Unknown;
         }
@@ -102,7 +100,7 @@ impl EtcdProvider {
             default_profile,
             profiles,
             operator,
-            stop: self.stop.subscribe(),
+            stop: watch::Sender::new(false),
         }))
     }
 }
@@ -192,7 +190,7 @@ impl Provider for EtcdProvider {
 
     async fn configure(&self, config: Value) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
-        let setup = self.read(&config, &mut diagnostics);
+        let setup = Self::read(&config, &mut diagnostics);
         *self
             .shared
             .0
@@ -202,9 +200,9 @@ impl Provider for EtcdProvider {
     }
 
     fn stop(&self) {
-        self.stop.send_replace(true);
         // Calls under way go on to the next safe point; only new connections are refused.
         if let Setup::Ready(context) = self.shared.get() {
+            context.stop.send_replace(true);
             context.pool.stop();
         }
     }

@@ -3,6 +3,7 @@
 //! Needs root and boots hosts; run by `cargo lab test acceptance`.
 
 mod bad_input;
+mod builds;
 mod drift;
 mod examples;
 mod faults;

@@ -53,6 +53,9 @@ async fn validation_needs_no_configured_provider_and_names_the_users_attribute()
     for (name, nodes, place) in [
         ("Not a name", node("host"), ".name:"),
         ("main", node("hots"), ".nodes[1]"),
+        // One mistake hides no other.
+        ("Not a name", node("hots"), ".name:"),
+        ("Not a name", node("hots"), ".nodes[1]"),
     ] {
         let config = life.config([
             ("name", Value::string(name)),

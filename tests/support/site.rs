@@ -25,6 +25,8 @@ pub struct Site {
     directory: tempfile::TempDir,
     /// The CLI that runs.
     pub cli: Cli,
+    /// Variables of the environment of all later runs.
+    pub environment: Vec<(&'static str, PathBuf)>,
 }
 
 /// What a run of the CLI came to.
@@ -109,6 +111,7 @@ impl Site {
             archives,
             directory,
             cli: Cli::Tofu,
+            environment: Vec::new(),
         })
     }
 
@@ -120,6 +123,11 @@ impl Site {
     /// The working directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The helper that the provider carries.
+    pub fn helper(&self) -> &Path {
+        &self.provider.helper
     }
 
     /// Directory of release archives.
@@ -219,7 +227,8 @@ provider "etcd" {{
         command
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("TF_LOG")
-            .env_remove("TF_LOG_PROVIDER");
+            .env_remove("TF_LOG_PROVIDER")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 

@@ -46,12 +46,14 @@ const DECISIVE: [&str; 14] = [
 /// Reads a configuration, plan or state.
 pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     let nodes = nodes::read(values.get("nodes"), diagnostics);
+    let has_bad_nodes = diagnostics.has_errors();
     let handle = issuer::read(values.get("issuer"), diagnostics);
-    let is_unknown = nodes.is_unknown
+    let has_bad_parts = diagnostics.has_errors();
+    let is_unknown = (nodes.is_unknown && !has_bad_nodes)
         || DECISIVE
             .iter()
             .any(|name| !values.get(name).is_wholly_known());
-    if is_unknown || diagnostics.has_errors() {
+    if is_unknown {
         return Read {
             nodes,
             handle,
@@ -65,12 +67,15 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
         .as_ref()
         .map_or_else(issuer::anonymous, |known| known.issuer.clone());
     let desired = Desired::read(&wish, issuer, &mut problems)
-        .filter(|_| handle.is_some())
+        .filter(|_| handle.is_some() && !has_bad_parts)
         .map(|mut desired| {
             desired.id = text(values, "id").unwrap_or_default();
             desired.record = record(values, &schema::attributes());
             desired
         });
+    if has_bad_nodes {
+        problems.leave_out(&["nodes"]);
+    }
     diagnostics.extend(report::problems(problems));
     Read {
         nodes,

@@ -36,8 +36,10 @@ const DECISIVE: [&str; 8] = [
 /// Reads a configuration, plan or state.
 pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     let nodes = nodes::read(values.get("nodes"), diagnostics);
-    let is_unknown = nodes.is_unknown || DECISIVE.iter().any(|name| values.get(name).is_unknown());
-    if is_unknown || diagnostics.has_errors() {
+    let has_bad_nodes = diagnostics.has_errors();
+    let is_unknown = (nodes.is_unknown && !has_bad_nodes)
+        || DECISIVE.iter().any(|name| values.get(name).is_unknown());
+    if is_unknown {
         return Read {
             nodes,
             desired: None,
@@ -60,6 +62,12 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
         desired.record = record(values, &schema::attributes());
         desired
     });
+    if has_bad_nodes {
+        problems.leave_out(&["nodes", "active_node"]);
+    }
     diagnostics.extend(report::problems(problems));
-    Read { nodes, desired }
+    Read {
+        nodes,
+        desired: desired.filter(|_| !has_bad_nodes),
+    }
 }
