@@ -10,6 +10,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
+use serde::{Deserialize, Serialize};
 
 /// A hash of what arrives piece by piece.
 pub(crate) struct Running(Context);
@@ -47,27 +48,50 @@ pub(crate) fn file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Of a program, remembered for as long as device, inode, size and change time stay: several
-/// members of a host run the same one, and it is looked at again and again.
+/// Which file it is and when it last changed: as long as this stays, its content stays. The kernel
+/// sets the change time (`st_ctim`, inode(7)); no call sets it to a wished value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    size_bytes: u64,
+    /// Seconds since 1970, and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Identity {
+    /// # Errors
+    /// The file is not there, or may not be looked at.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size_bytes: found.size(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}
+
+static KNOWN: LazyLock<Mutex<HashMap<Identity, String>>> = LazyLock::new(Mutex::default);
+
+/// Hash of a program as it was taken earlier, by this process or, from the ledger, by a former one.
+pub(crate) fn remember(identity: Identity, sha256: String) {
+    KNOWN
+        .lock()
+        .expect("no holder panics")
+        .insert(identity, sha256);
+}
+
+/// Of a program, remembered for as long as it is the same file: several members of a host run one
+/// program, and hashing all of them takes longer than everything else that a plan looks at.
 pub(crate) fn program(path: &Path) -> io::Result<String> {
-    type Identity = (u64, u64, u64, i64, i64);
-    static KNOWN: LazyLock<Mutex<HashMap<Identity, String>>> = LazyLock::new(Mutex::default);
-    let found = fs::metadata(path)?;
-    let identity = (
-        found.dev(),
-        found.ino(),
-        found.size(),
-        found.ctime(),
-        found.ctime_nsec(),
-    );
+    let identity = Identity::of(path)?;
     if let Some(known) = KNOWN.lock().expect("no holder panics").get(&identity) {
         return Ok(known.clone());
     }
     let sha256 = file(path)?;
-    KNOWN
-        .lock()
-        .expect("no holder panics")
-        .insert(identity, sha256.clone());
+    remember(identity, sha256.clone());
     Ok(sha256)
 }
 
@@ -86,5 +110,18 @@ mod tests {
         assert_eq!(bytes(b"abc"), ABC);
         fs::write(&path, "abcd").expect("a file");
         assert_ne!(program(&path).expect("a hash"), ABC);
+    }
+    #[test]
+    fn what_is_remembered_holds_only_for_the_same_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("program");
+        fs::write(&path, "xyz").expect("a file");
+        let identity = Identity::of(&path).expect("its identity");
+        remember(identity, "as recorded".to_owned());
+        assert_eq!(program(&path).expect("a hash"), "as recorded");
+        // The same name, size and content: another file.
+        fs::write(directory.path().join("other"), "abc").expect("a file");
+        fs::rename(directory.path().join("other"), &path).expect("its place");
+        assert_eq!(program(&path).expect("a hash"), ABC);
     }
 }

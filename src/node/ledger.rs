@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    digest,
+    digest::{self, Identity},
     failure::Failed,
     proto::failure::Kind,
     record,
@@ -84,6 +84,9 @@ pub(crate) struct Shared {
     pub(crate) sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<String>,
+    /// Of a program: the file that has this hash, so that it is not hashed in each plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<Identity>,
 }
 
 /// What a shared thing is.
@@ -124,6 +127,15 @@ impl Ledger {
     /// Reads it; a host without one is new.
     pub(crate) fn load(root: &Root) -> Result<Self, Failed> {
         Ok(record::read(&root.at(FILE), FORMAT)?.unwrap_or_else(Self::new))
+    }
+
+    /// Lets hashes of programs that were taken at their installation count for the same files.
+    pub(crate) fn remember_programs(&self) {
+        for shared in self.shared.values() {
+            if let (Some(identity), None) = (&shared.identity, &shared.pending) {
+                digest::remember(identity.clone(), shared.sha256.clone());
+            }
+        }
     }
 
     pub(crate) fn save(&mut self, root: &Root) -> Result<(), Failed> {
@@ -258,6 +270,7 @@ impl Ledger {
             owners: BTreeSet::new(),
             sha256: String::new(),
             pending: None,
+            identity: None,
         });
         shared.owners.insert(owner.to_owned());
         shared

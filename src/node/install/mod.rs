@@ -9,7 +9,8 @@ use std::{
 };
 
 use crate::{
-    digest, ensure,
+    digest::{self, Identity},
+    ensure,
     failure::Failed,
     ledger::{Ledger, SharedKind},
     lock,
@@ -214,6 +215,9 @@ fn confirm(
     ledger.confirm(&header.owner, &header.directory);
     for program in programs {
         ledger.confirm(&header.owner, &program.path);
+        if let Some(shared) = ledger.shared.get_mut(&program.path) {
+            shared.identity = Identity::of(&root.at(&program.path)).ok();
+        }
     }
     ledger.save(root)
 }

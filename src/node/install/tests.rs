@@ -85,6 +85,10 @@ fn lays_programs_down_once_for_all_owners() {
     assert_eq!(host.read("/opt/etcd/3.5.35/etcd"), "the server");
     assert!(!host.exists("/opt/etcd/3.5.35/README.md"));
     assert!(host.exists("/opt/bin/etcdctl-3.5.35"));
+    let ledger = Ledger::load(host.root()).expect("a ledger");
+    let etcd = &ledger.shared["/opt/etcd/3.5.35/etcd"];
+    let there = Identity::of(&host.root().at("/opt/etcd/3.5.35/etcd")).expect("a file");
+    assert_eq!(etcd.identity.as_ref(), Some(&there));
     let second = send(&host, &header(&archive, "etcd_cluster/b"), &archive).expect("there");
     assert_eq!(second.outcome(), Outcome::NotNeeded);
     assert_eq!(second.programs, first.programs);

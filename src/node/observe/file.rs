@@ -45,7 +45,7 @@ pub(super) fn fact(
                 && !has_private_key(&content);
             fact.content = is_told.then(|| String::from_utf8(content).ok()).flatten();
         } else {
-            fact.sha256 = crate::digest::file(&path).unwrap_or_default();
+            fact.sha256 = crate::digest::program(&path).unwrap_or_default();
         }
         // A run that was killed between the write and the ledger.
         if pending == Some(fact.sha256.as_str()) {

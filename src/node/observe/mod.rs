@@ -31,6 +31,7 @@ pub(crate) async fn observe(
     root: &Root,
     request: ObserveRequest,
 ) -> Result<ObserveResponse, Failed> {
+    Ledger::load(root)?.remember_programs();
     let members =
         futures::future::join_all(request.etcd.iter().map(|query| etcd::fact(root, query)));
     let cas = futures::future::join_all(request.cas.iter().map(|query| ca::fact(root, query)));
