@@ -50,6 +50,12 @@ pub(crate) enum Action {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs Terragrunt with OpenTofu and all providers of the examples installed, in the current directory.
+    Terragrunt {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Brings hosts up and shows them.
     Up(Up),
     /// Ends a lab's hosts and removes all that was made for it.
@@ -62,7 +68,10 @@ pub(crate) enum Action {
         all: bool,
     },
     /// Builds the real programs and packs their release archives.
-    Programs,
+    Programs {
+        /// Only these programs, and no archives.
+        names: Vec<String>,
+    },
     /// Shows labs and hosts.
     Status {
         /// Only this lab.

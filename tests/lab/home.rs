@@ -87,6 +87,11 @@ impl Home {
         self.root.join("providers")
     }
 
+    /// Providers of others as a filesystem mirror, built from their sources.
+    pub fn upstream_providers(&self) -> PathBuf {
+        self.root.join("upstream-providers")
+    }
+
     /// Tools that `cargo install` put here.
     pub fn tools(&self) -> PathBuf {
         self.root.join("tools")

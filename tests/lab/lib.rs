@@ -30,6 +30,7 @@ pub mod root;
 pub mod spec;
 pub mod stage;
 pub mod target;
+pub mod upstream;
 
 pub use base::Release;
 pub use bridge::Family;

@@ -22,6 +22,7 @@ use lab::provider::{self, Cli, Provider};
 use lab::stage::{self, Stage};
 use lab::{
     Home, Host, Lab, Spec, archive, bench, demo, lab as labs, prerequisite, progress, repository,
+    upstream,
 };
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -62,15 +63,10 @@ fn run(action: Action) -> Outcome {
         Action::Test { stages } => test(&home, &stages),
         Action::Tofu { arguments } => cli(&home, Cli::Tofu, &arguments),
         Action::Terraform { arguments } => cli(&home, Cli::Terraform, &arguments),
+        Action::Terragrunt { arguments } => cli(&home, Cli::Terragrunt, &arguments),
         Action::Up(wish) => up(&home, &wish),
         Action::Down { lab, all } => down(&home, &lab, all),
-        Action::Programs => {
-            for program in Program::all()? {
-                println!("{}", program.ensure(&home)?.display());
-            }
-            println!("{}", archive::ensure(&home)?.display());
-            Ok(ExitCode::SUCCESS)
-        }
+        Action::Programs { names } => programs(&home, &names),
         Action::Status { lab, json } => status::print(&home, lab.as_deref(), json),
         Action::Ssh { target, command } => {
             let lab = Lab::open(&home, &target.lab)?;
@@ -167,7 +163,14 @@ fn show_demo(home: &Home) -> Outcome {
 fn cli(home: &Home, cli: Cli, arguments: &[String]) -> Outcome {
     let provider = Provider::ensure(home)?;
     let directory = std::env::current_dir()?;
-    if arguments.iter().any(|argument| argument == "init") {
+    let is_init = arguments.iter().any(|argument| argument == "init");
+    if is_init || cli == Cli::Terragrunt {
+        // Terragrunt initialises by itself, with whatever command.
+        upstream::ensure(home)?;
+    }
+    if is_init && cli == Cli::Terragrunt {
+        provider::forget_locks_below(&directory)?;
+    } else if is_init {
         let changed = arguments
             .iter()
             .find_map(|argument| argument.strip_prefix("-chdir="));
@@ -180,6 +183,24 @@ fn cli(home: &Home, cli: Cli, arguments: &[String]) -> Outcome {
         .args(arguments)
         .stdin(std::process::Stdio::inherit());
     Err(command.exec().into())
+}
+
+/// Builds the programs of these names, or all and their archives; prints where they are.
+fn programs(home: &Home, names: &[String]) -> Outcome {
+    let mut chosen = Vec::new();
+    for name in names {
+        chosen.extend(Program::named(name)?);
+    }
+    if names.is_empty() {
+        chosen = Program::all()?;
+    }
+    for program in chosen {
+        println!("{}", program.ensure(home)?.display());
+    }
+    if names.is_empty() {
+        println!("{}", archive::ensure(home)?.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn test(home: &Home, names: &[String]) -> Outcome {

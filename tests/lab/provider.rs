@@ -15,6 +15,7 @@ use crate::home::{self, Home};
 use crate::prerequisite;
 use crate::program::{self, Program};
 use crate::repository;
+use crate::upstream;
 
 /// Environment variable that tells the provider's build which helper it carries.
 const EMBED_VARIABLE: &str = "ETCD_NODE_EMBED";
@@ -23,7 +24,7 @@ pub(crate) const HELPER_VARIABLE: &str = "ETCD_NODE_PATH";
 /// Part of the provider's source address that the user writes.
 const SOURCE: &str = "etcd-fleet/etcd";
 /// Registry hosts that the CLIs put before it: OpenTofu's and Terraform's.
-const REGISTRIES: [&str; 2] = ["registry.opentofu.org", "registry.terraform.io"];
+pub(crate) const REGISTRIES: [&str; 2] = ["registry.opentofu.org", "registry.terraform.io"];
 /// Built providers that are kept; working directories initialised with one of them go on working.
 const KEPT: usize = 8;
 
@@ -85,6 +86,8 @@ pub enum Cli {
     Tofu,
     /// Terraform, found on the PATH.
     Terraform,
+    /// Terragrunt, built by the lab, which runs that OpenTofu.
+    Terragrunt,
 }
 
 /// A provider that is built and installed.
@@ -117,21 +120,31 @@ impl Provider {
     /// A command of the CLI in `directory` that finds this provider.
     pub fn command(&self, home: &Home, cli: Cli, directory: &Path) -> Result<Command, Error> {
         let binary = match cli {
-            Cli::Tofu => {
-                let newest = Program::named("tofu")?
-                    .pop()
-                    .expect("a named program has at least one version");
-                newest.ensure(home)?.join("tofu")
-            }
+            Cli::Tofu => newest(home, "tofu")?,
             Cli::Terraform => PathBuf::from("terraform"),
+            Cli::Terragrunt => newest(home, "terragrunt")?,
         };
         let mut command = command(&[binary]);
+        if cli == Cli::Terragrunt {
+            // Its shared cache knows a provider by its version, which all our builds share.
+            command
+                .env("TG_TF_PATH", newest(home, "tofu")?)
+                .env("TG_NO_AUTO_PROVIDER_CACHE_DIR", "true");
+        }
         command
             .current_dir(directory)
             .env("TF_CLI_CONFIG_FILE", &self.cli_config)
             .env("CHECKPOINT_DISABLE", "1");
         Ok(command)
     }
+}
+
+/// Binary of the newest version of a program that has one of its own name.
+fn newest(home: &Home, name: &str) -> Result<PathBuf, Error> {
+    let newest = Program::named(name)?
+        .pop()
+        .expect("a named program has at least one version");
+    Ok(newest.ensure(home)?.join(name))
 }
 
 /// Builds the helper that runs on hosts; gives its binary.
@@ -206,10 +219,13 @@ fn install(home: &Home, built: &Path) -> Result<Provider, Error> {
         let path = path.to_owned();
         move |source| Error::File { path, source }
     };
-    let content = fs::read(built).map_err(failed(built))?;
+    let mut content = Sha256::new();
+    content.update(fs::read(built).map_err(failed(built))?);
+    // The place is part of what is written there.
+    content.update(cli_config(Path::new(""), &home.upstream_providers()));
     let mirror = home
         .providers()
-        .join(&hex::encode(Sha256::digest(&content))[..16]);
+        .join(&hex::encode(content.finalize())[..16]);
     let version = env!("CARGO_PKG_VERSION");
     let place = |mirror: &Path, registry: &str| {
         mirror
@@ -248,20 +264,30 @@ fn install(home: &Home, built: &Path) -> Result<Provider, Error> {
         fs::copy(built, &path).map_err(failed(&path))?;
     }
     let config = unfinished.join("cli.tfrc");
-    fs::write(&config, cli_config(&mirror)).map_err(failed(&config))?;
+    fs::write(&config, cli_config(&mirror, &home.upstream_providers())).map_err(failed(&config))?;
     fs::rename(&unfinished, &mirror).map_err(failed(&mirror))?;
     Ok(provider)
 }
 
-fn cli_config(mirror: &Path) -> String {
+/// Our provider from `mirror`, those of others that the lab builds from `upstream`, all else from where it is published.
+fn cli_config(mirror: &Path, upstream: &Path) -> String {
     // A wildcard for the registry alone is refused: each is named.
-    let ours = REGISTRIES
-        .map(|registry| format!("\"{registry}/{SOURCE}\""))
-        .join(", ");
+    let named = |sources: &[&str]| {
+        let names: Vec<_> = REGISTRIES
+            .iter()
+            .flat_map(|registry| sources.iter().map(move |source| (registry, source)))
+            .map(|(registry, source)| format!("\"{registry}/{source}\""))
+            .collect();
+        names.join(", ")
+    };
+    let ours = named(&[SOURCE]);
+    let others = named(&upstream::SOURCES);
     format!(
         "provider_installation {{\n  filesystem_mirror {{\n    path    = \"{}\"\n    include = [{ours}]\n  }}\n  \
-         direct {{\n    exclude = [{ours}]\n  }}\n}}\n",
-        mirror.display()
+         filesystem_mirror {{\n    path    = \"{}\"\n    include = [{others}]\n  }}\n  \
+         direct {{\n    exclude = [{ours}, {others}]\n  }}\n}}\n",
+        mirror.display(),
+        upstream.display(),
     )
 }
 
@@ -303,6 +329,24 @@ pub fn forget_lock(directory: &Path) -> Result<(), Error> {
     fs::write(&path, without_our_lock(&text)).map_err(|source| Error::File { path, source })
 }
 
+/// The same for every unit below `directory`, as Terragrunt lays them out.
+pub fn forget_locks_below(directory: &Path) -> Result<(), Error> {
+    forget_lock(directory)?;
+    let failed = |source| Error::File {
+        path: directory.to_owned(),
+        source,
+    };
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // A cache holds links to other directories, among them the providers themselves: the type of the entry is that
+        // of the link.
+        if entry.file_type().map_err(failed)?.is_dir() && entry.file_name() != ".terraform" {
+            forget_locks_below(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn without_our_lock(text: &str) -> String {
     let mut kept = String::new();
     let mut is_ours = false;
@@ -324,6 +368,19 @@ fn without_our_lock(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn forgets_the_locks_of_all_units() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let unit = directory.path().join("clusters/one");
+        fs::create_dir_all(&unit).expect("a unit");
+        let ours =
+            "provider \"registry.opentofu.org/etcd-fleet/etcd\" {\n  version = \"0.1.0\"\n}\n";
+        let lock = unit.join(".terraform.lock.hcl");
+        fs::write(&lock, ours).expect("a lock file");
+        forget_locks_below(directory.path()).expect("a tree of directories");
+        assert_eq!(fs::read_to_string(lock).expect("the lock file"), "");
+    }
 
     #[test]
     fn forgets_our_lock_and_no_other() {

@@ -17,6 +17,7 @@ use crate::program::{self, Program};
 use crate::progress;
 use crate::provider::{self, Provider};
 use crate::target::{self, ACCEPTANCE};
+use crate::upstream;
 
 /// Version of cargo-deny, installed into the lab's home.
 const CARGO_DENY: &str = "0.20.2";
@@ -26,6 +27,9 @@ const PROGRAMS_VARIABLE: &str = "ETCD_LAB_PROGRAMS";
 
 /// Environment variable that tells tests of the protocol where the built provider is.
 const PROVIDER_VARIABLE: &str = "ETCD_PROVIDER_PATH";
+
+/// Environment variable that tells tests beside the real Proxmox provider where its binary is.
+const PROXMOX_PROVIDER_VARIABLE: &str = "PROXMOX_PROVIDER_PATH";
 
 /// A stage could not be run or has failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum Error {
     /// The provider.
     #[error(transparent)]
     Provider(#[from] provider::Error),
+    /// A provider of others.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
     /// What an earlier run left.
     #[error(transparent)]
     Lab(#[from] lab::Error),
@@ -178,9 +185,12 @@ impl Stage {
             Self::Real => {
                 hosts(home)?;
                 archive::ensure(home)?;
-                for program in Program::named("tofu")? {
-                    program.ensure(home)?;
+                for name in ["tofu", "terragrunt"] {
+                    for program in Program::named(name)? {
+                        program.ensure(home)?;
+                    }
                 }
+                let proxmox = upstream::ensure(home)?;
                 let built = Provider::ensure(home)?;
                 let mut result = Ok(());
                 for (package, target) in target::opt_in()? {
@@ -195,7 +205,8 @@ impl Stage {
                     ]);
                     real.env(PROGRAMS_VARIABLE, home.programs())
                         .env(provider::HELPER_VARIABLE, &built.helper)
-                        .env(PROVIDER_VARIABLE, &built.binary);
+                        .env(PROVIDER_VARIABLE, &built.binary)
+                        .env(PROXMOX_PROVIDER_VARIABLE, &proxmox);
                     if let Err(error) = shown(said, real) {
                         result = result.and(Err(error));
                     }
