@@ -19,4 +19,5 @@ pub mod problem;
 pub mod rendered;
 pub mod space;
 mod stored;
+pub mod talos_artifact;
 pub mod version;
