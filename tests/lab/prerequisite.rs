@@ -72,7 +72,7 @@ pub fn for_programs() -> Result<(), Error> {
     }
     Err(Error::Missing {
         program: "go",
-        hint: "the real etcd, step-ca and tofu are built from source by Go 1.26 or newer",
+        hint: "the real etcd, step-ca, tofu and others are built from source by Go 1.26 or newer",
     })
 }
 

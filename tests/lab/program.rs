@@ -1,7 +1,8 @@
 //! The real programs, built from their own pinned sources once and kept in the lab's home.
 //!
 //! Each is a Go module below `programs/` that names main packages of upstream as its tools; `go.sum` pins every source.
-//! A file `ldflags` beside it holds what upstream's own release build sets, such as the version that it prints.
+//! A file `ldflags` beside it holds what upstream's own release build sets, such as the version that it prints; a file
+//! `toolchain` names the compiler where the one at hand is too new for the sources.
 
 use std::fs;
 use std::io;
@@ -115,7 +116,8 @@ impl Program {
         for file in ["go.mod", "go.sum"] {
             hash.update(self.read(file)?);
         }
-        hash.update(self.ldflags()?.unwrap_or_default());
+        hash.update(self.beside("ldflags")?.unwrap_or_default());
+        hash.update(self.beside("toolchain")?.unwrap_or_default());
         let hash = &hex::encode(hash.finalize())[..12];
         Ok(home
             .programs()
@@ -157,7 +159,10 @@ impl Program {
     }
 
     fn build(&self, package: &str, output: &Path) -> Result<(), Error> {
-        let ldflags = format!("-s -w {}", self.ldflags()?.unwrap_or_default().trim());
+        let ldflags = format!(
+            "-s -w {}",
+            self.beside("ldflags")?.unwrap_or_default().trim()
+        );
         let flags = std::env::var("GOFLAGS").unwrap_or_default();
         let mut go = command(&[
             "nice", "-n", "10", "go", "build", "-ldflags", &ldflags, "-o",
@@ -167,6 +172,9 @@ impl Program {
             "GOFLAGS",
             format!("{flags} -trimpath -buildvcs=false").trim(),
         );
+        if let Some(toolchain) = self.beside("toolchain")? {
+            go.env("GOTOOLCHAIN", toolchain.trim());
+        }
         command::long(&format!("building {package}"), &mut go).map_err(|source| Error::Build {
             package: package.to_owned(),
             source,
@@ -187,9 +195,10 @@ impl Program {
         }
     }
 
-    fn ldflags(&self) -> Result<Option<String>, Error> {
-        if self.module.join("ldflags").exists() {
-            self.read("ldflags").map(Some)
+    /// Content of a file that not every module has.
+    fn beside(&self, file: &str) -> Result<Option<String>, Error> {
+        if self.module.join(file).exists() {
+            self.read(file).map(Some)
         } else {
             Ok(None)
         }

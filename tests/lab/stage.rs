@@ -185,7 +185,7 @@ impl Stage {
             Self::Real => {
                 hosts(home)?;
                 archive::ensure(home)?;
-                for name in ["tofu", "terragrunt"] {
+                for name in ["tofu", "terragrunt", "registry", "image-factory"] {
                     for program in Program::named(name)? {
                         program.ensure(home)?;
                     }
