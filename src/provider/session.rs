@@ -146,6 +146,18 @@ pub(crate) async fn begin(hosts: &Hosts, owner: &str, id: &str, wish: &str) -> R
     Ok(())
 }
 
+/// Leaves the entry of a creation out of what is remembered: by the answer that carries this, its object
+/// stands in a state. The entry itself goes with the next read; a plan without a refresh needs no step
+/// for that.
+pub(crate) fn without_journal(mut facts: Facts, id: &str) -> Facts {
+    for fact in facts.values_mut() {
+        if let Fact::Known(host) = fact {
+            host.journal = host.journal.take().filter(|journal| journal.id != id);
+        }
+    }
+    facts
+}
+
 /// Takes the entry of a creation away whose object stands in a state by now.
 pub(crate) async fn claim(hosts: &Hosts, facts: &mut Facts, owner: &str, id: &str) {
     let claims = facts.iter_mut().filter_map(|(key, fact)| match fact {

@@ -34,6 +34,9 @@ fn life(site: &Site) -> Outcome {
     let health = member.etcdctl(&["endpoint", "health", "--cluster"])?;
     assert_eq!(health.matches("is healthy").count(), 3, "{health}");
     member.etcdctl(&["put", "key", "value"])?;
+    // What the creation itself remembered is enough.
+    let unread = site.run(&["plan", "-detailed-exitcode", "-no-color", "-refresh=false"])?;
+    assert_eq!(unread.code, 0, "{unread}");
     for _ in 0..3 {
         site.expect_no_change()?;
     }

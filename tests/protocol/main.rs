@@ -4,6 +4,7 @@
 
 mod answers;
 mod clis;
+mod frozen;
 mod lines;
 mod plan;
 mod process;

@@ -337,7 +337,13 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
 }
 
 /// The state after a run.
-fn after(change: &Change, desired: &Desired, ended: Ended, diagnostics: Diagnostics) -> Outcome {
+fn after(
+    change: &Change,
+    desired: &Desired,
+    mut ended: Ended,
+    diagnostics: Diagnostics,
+) -> Outcome {
+    ended.observed.hosts = session::without_journal(ended.observed.hosts, &desired.id);
     let mut values = change.planned.clone();
     values.set("id", Value::string(&desired.id));
     if values.get("release_sha256").is_unknown() {

@@ -280,6 +280,9 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
         let next = "What was made stays on the host; the next apply goes on from there.";
         return Err(report::run(&what, &error, next).into());
     }
+    let observed = Observed {
+        hosts: session::without_journal(observed.hosts, &desired.id),
+    };
     let mut values = change.planned.clone();
     values.set("id", Value::string(&desired.id));
     state::set_seen(&mut values, &desired, &nodes, &observed);

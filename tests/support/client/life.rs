@@ -226,11 +226,20 @@ impl Life {
 
     /// Reads the state file's text, as each run does first.
     pub async fn upgrade(&mut self) -> Result<Value, Failure> {
+        self.upgrade_from(self.version, &self.state_file()).await
+    }
+
+    /// Reads a state file's text of this or a former version of the schema.
+    pub async fn upgrade_from(
+        &mut self,
+        version: i64,
+        state_file: &serde_json::Value,
+    ) -> Result<Value, Failure> {
         let request = wire::upgrade_resource_state::Request {
             type_name: self.type_name.clone(),
-            version: self.version,
+            version,
             raw_state: Some(wire::RawState {
-                json: self.state_file().to_string().into_bytes(),
+                json: state_file.to_string().into_bytes(),
                 flatmap: [].into(),
             }),
         };
