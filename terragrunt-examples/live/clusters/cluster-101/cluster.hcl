@@ -1,0 +1,34 @@
+# Cluster 101, sol: production. All addresses follow from cluster_id.
+locals {
+  cluster_name  = "sol"
+  cluster_id    = 101
+  controlplanes = 3
+  workers       = 3
+
+  proxmox_nodes     = ["pve01", "pve02", "pve03"]
+  proxmox_hostnames = ["pve01.sulibot.com", "pve02.sulibot.com", "pve03.sulibot.com"]
+  storage_default   = "rbd-vm"
+
+  network = {
+    bridge_public = "vmbr0"
+    vlan_public   = 101
+    bridge_mesh   = "vnet101"
+    vlan_mesh     = 0
+    public_mtu    = 1500
+    mesh_mtu      = 8930
+    use_sdn       = true
+  }
+
+  # By the name of a node: more of it, or a device. A GPU is named by a resource mapping of the Proxmox cluster.
+  node_overrides = {
+    "${local.cluster_name}wk01" = {
+      cores           = 8
+      memory_mb       = 32768
+      gpu_passthrough = { mapping = "gpu" }
+    }
+  }
+
+  # Images of this cluster's own instead of the shared ones: installer_image, iso_file_id, talos_version,
+  # kubernetes_version. With an image, name both versions. Empty: what artifacts/ has built.
+  artifact_overrides = {}
+}

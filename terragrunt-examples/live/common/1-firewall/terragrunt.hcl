@@ -1,0 +1,34 @@
+# Security groups of the clusters, and the firewall of the Proxmox cluster.
+include "root" {
+  path = find_in_parent_folders("root.hcl")
+}
+
+locals {
+  live    = dirname(find_in_parent_folders("root.hcl"))
+  proxmox = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+}
+
+terraform {
+  source = "${local.live}/../modules//proxmox-firewall"
+}
+
+dependencies {
+  paths = ["../0-sdn-setup"]
+}
+
+generate "provider" {
+  path      = "provider.tf"
+  if_exists = "overwrite_terragrunt"
+  contents  = <<-EOF
+    provider "proxmox" {
+      endpoint = ${jsonencode(local.proxmox.endpoint)}
+      insecure = ${local.proxmox.insecure}
+    }
+  EOF
+}
+
+inputs = {
+  cluster_ids    = [100, 101, 102, 103]
+  admin_networks = local.proxmox.admin_networks
+  enabled        = local.proxmox.firewall_enabled
+}

@@ -1,0 +1,70 @@
+# Machines of a cluster. Everything that differs between clusters stands in their cluster.hcl.
+
+locals {
+  live     = dirname(find_in_parent_folders("root.hcl"))
+  versions = read_terragrunt_config("${local.live}/common/versions.hcl").locals
+  prefixes = read_terragrunt_config("${local.live}/common/ipv6-prefixes.hcl").locals.prefixes
+  proxmox  = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+  cluster  = read_terragrunt_config(find_in_parent_folders("cluster.hcl")).locals
+
+  # Absent, empty and null all mean the shared artifact.
+  given     = { for key, value in try(merge({}, local.cluster.artifact_overrides), {}) : key => value if value != null }
+  overrides = merge({ installer_image = null, iso_file_id = null, talos_version = null, kubernetes_version = null }, local.given)
+
+  uses_shared_iso = local.overrides.iso_file_id == null
+}
+
+terraform {
+  source = "${local.live}/../modules//talos-compute"
+}
+
+generate "provider" {
+  path      = "provider.tf"
+  if_exists = "overwrite_terragrunt"
+  contents  = <<-EOF
+    provider "proxmox" {
+      endpoint = ${jsonencode(local.proxmox.endpoint)}
+      insecure = ${local.proxmox.insecure}
+    }
+  EOF
+}
+
+dependency "registry" {
+  config_path = "${get_terragrunt_dir()}/../../../artifacts/registry"
+
+  # Without it the registry need not even exist. Its outputs are then the mocks, also in an apply: nothing below takes them.
+  enabled = local.uses_shared_iso
+
+  mock_outputs = {
+    talos_image_file_ids  = { for node in local.cluster.proxmox_nodes : node => "${local.proxmox.image_storage}:iso/mock-talos-image.iso" }
+    talos_image_file_name = "mock-talos-image.iso"
+    talos_image_id        = "mock-schematic-id"
+    talos_version         = local.versions.talos_version
+    kubernetes_version    = local.versions.kubernetes_version
+  }
+  mock_outputs_allowed_terraform_commands = ["init", "validate", "plan", "destroy"]
+}
+
+inputs = {
+  cluster_id      = local.cluster.cluster_id
+  cluster_name    = local.cluster.cluster_name
+  controlplanes   = local.cluster.controlplanes
+  workers         = local.cluster.workers
+  proxmox_nodes   = local.cluster.proxmox_nodes
+  storage_default = local.cluster.storage_default
+  network         = local.cluster.network
+  node_overrides  = try(local.cluster.node_overrides, {})
+  gua_prefix      = lookup(local.prefixes, tostring(local.cluster.cluster_id), null)
+
+  # A machine boots the file of its own Proxmox node; on shared storage all are the same.
+  talos_image_file_ids = {
+    for node in local.cluster.proxmox_nodes : node => local.uses_shared_iso ? dependency.registry.outputs.talos_image_file_ids[node] : local.overrides.iso_file_id
+  }
+
+  # With an image of its own, a cluster names both versions: the module refuses an override that does not.
+  talos_version      = local.overrides.talos_version != null ? local.overrides.talos_version : local.uses_shared_iso ? dependency.registry.outputs.talos_version : null
+  kubernetes_version = local.overrides.kubernetes_version != null ? local.overrides.kubernetes_version : local.uses_shared_iso ? dependency.registry.outputs.kubernetes_version : null
+
+  artifact_overrides   = local.given
+  shared_talos_version = local.versions.talos_version
+}
