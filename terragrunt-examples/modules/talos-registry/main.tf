@@ -47,6 +47,9 @@ resource "talos_artifact_copy" "proxmox" {
 
   source = var.image
 
+  # Machines go on naming the image of their first boot, and do not start without it. Remove an old one by hand when none does.
+  keep_previous = true
+
   proxmox {
     storage = var.storage
     nodes   = var.proxmox_nodes
