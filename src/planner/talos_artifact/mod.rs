@@ -1,7 +1,42 @@
 //! Talos images: what is in them, where they should be, and the steps that bring them there.
 
+mod desired;
+mod extension;
+mod file;
+mod findings;
+mod imager;
+mod observed;
+mod offer;
+mod plan;
+mod platform;
+mod read;
+mod recorded;
+mod reference;
+mod release;
 mod schematic;
+mod step;
+mod warn;
+mod wish;
 
+pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
+pub use extension::{Lookup, look_up};
+pub use file::{ContentKind, Format, normalised, volid};
+pub use imager::{
+    ImagerInputs, ImagerOutput, ImagerOverlay, default_base_installer, default_imager,
+};
+pub use observed::{Bytes, LocalSeen, Observed, StorageSeen, TagSeen};
+pub use offer::{Offer, check_offer};
+pub use plan::{
+    Look, Plan, announce_creation, drift, looks, plan, plan_removal, sentences, status, tags,
+};
+pub use platform::{Architecture, PLATFORMS, Platform};
+pub use recorded::{Recorded, RecordedFile, RecordedImage, RecordedLocal, RecordedTag};
+pub use reference::{
+    FactoryUrl, PUBLIC_FACTORY, Variant, artifact_tag, default_tag, factory_installer, is_digest,
+};
+pub use release::{InvalidVersion, KubernetesVersion, TalosVersion, mismatch, missing_version};
 pub use schematic::{
     Bootloader, EnrollKeys, Fault, InvalidSchematic, Meta, Overlay, Schematic, SchematicId, Value,
 };
+pub use step::{Done, FilePlace, Origin, Step, wave};
+pub use wish::{BuilderWish, CopyWish, Handle, InstallerWish, OverlayWish, ProxmoxWish, Wish};

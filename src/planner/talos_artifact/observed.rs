@@ -1,0 +1,133 @@
+//! An artifact as it was seen. What was not looked at is absent here, what did not answer is
+//! [`Fact::Unknown`]: neither is ever taken for a file or tag that is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{desired::Desired, recorded::Recorded};
+use crate::{
+    facts::Fact,
+    stored::{self, TooNew},
+};
+
+/// Facts, and what our applies wrote.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Whether the factory knows a schematic, by id.
+    pub schematics: BTreeMap<String, Fact<bool>>,
+    /// Storages by id, as seen from nodes by name.
+    pub storages: BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>>,
+    /// Where tags lead, by `REPOSITORY:TAG`; `None` if there is no such tag.
+    pub tags: BTreeMap<String, Fact<Option<TagSeen>>>,
+    /// Recorded images that their registry still has, by `REPOSITORY@DIGEST`.
+    pub kept: BTreeSet<String>,
+    /// Digest of the factory's own installer, if it was asked for.
+    pub source_installer: Option<Fact<String>>,
+    /// Files on this machine by path; `None` if there is no such file.
+    pub local: BTreeMap<String, Fact<Option<LocalSeen>>>,
+    /// The image that lies ready on this machine in this run; by its content.
+    #[serde(skip)]
+    pub at_hand: Option<String>,
+    /// The installer that lies ready on this machine in this run; by its content.
+    #[serde(skip)]
+    pub installer_at_hand: Option<String>,
+    /// What our applies wrote.
+    pub recorded: Recorded,
+}
+
+/// A storage from one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageSeen {
+    /// All nodes see the same files.
+    pub is_shared: bool,
+    /// Kinds of content that it takes, such as `iso`.
+    pub content: Vec<String>,
+    /// Bytes that are free.
+    pub available_bytes: Option<u64>,
+    /// Bytes of the files that were asked for and are there, by `iso/NAME`.
+    pub files: BTreeMap<String, u64>,
+}
+
+/// A tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagSeen {
+    /// Digest of the manifest.
+    pub digest: String,
+    /// What our annotation in the manifest says it is.
+    pub content: Option<String>,
+    /// SHA-256 of the image, if it is one of our artifacts.
+    pub sha256: Option<String>,
+    /// Bytes of the image, if it is one of our artifacts.
+    pub size_bytes: Option<u64>,
+}
+
+/// A file on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalSeen {
+    /// Bytes.
+    pub size_bytes: u64,
+    /// SHA-256, if it was computed.
+    pub sha256: Option<String>,
+}
+
+/// An image by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Length of the file.
+    pub size_bytes: u64,
+}
+
+impl Observed {
+    /// As private bytes.
+    pub fn store(&self) -> Vec<u8> {
+        stored::store(self)
+    }
+
+    /// From private bytes; `None` if there are none or they cannot be read.
+    ///
+    /// # Errors
+    /// [`TooNew`] if a newer provider wrote them.
+    pub fn load(bytes: &[u8]) -> Result<Option<Self>, TooNew> {
+        stored::load(bytes)
+    }
+
+    /// What is known of a storage from a node; `None` if it was not looked at.
+    pub fn storage(&self, storage: &str, node: &str) -> Option<&Fact<StorageSeen>> {
+        self.storages.get(storage)?.get(node)
+    }
+
+    /// The bytes of the wanted image, as far as they are known: from our record, from the registry,
+    /// or from the artifact that is copied.
+    pub fn bytes(&self, desired: &Desired) -> Option<Bytes> {
+        let content = desired.content();
+        if let Some(image) = self
+            .recorded
+            .image
+            .as_ref()
+            .filter(|it| it.content == content)
+        {
+            return Some(image.bytes.clone());
+        }
+        if let super::desired::Source::Copy(handle) = &desired.source {
+            return Some(Bytes {
+                sha256: handle.sha256.clone()?,
+                size_bytes: handle.size_bytes?,
+            });
+        }
+        let seen = self.artifact(desired)?;
+        Some(Bytes {
+            sha256: seen.sha256.clone()?,
+            size_bytes: seen.size_bytes?,
+        })
+    }
+
+    /// The wanted image in the registry, if it is there.
+    pub(super) fn artifact(&self, desired: &Desired) -> Option<&TagSeen> {
+        let tag = self.tags.get(&desired.artifact.as_ref()?.to_string())?;
+        let seen = tag.known()?.as_ref()?;
+        (seen.content.as_deref() == Some(&desired.content())).then_some(seen)
+    }
+}

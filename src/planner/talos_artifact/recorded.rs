@@ -1,0 +1,242 @@
+//! What our applies wrote: the measure of drift, and the list of what may be removed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    desired::{Desired, Tagged},
+    imager::ImagerOutput,
+    observed::{Bytes, Observed},
+    step::{Done, Step},
+};
+use crate::facts::Fact;
+
+/// What our applies wrote.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Id of the schematic that a factory was given.
+    pub schematic: Option<String>,
+    /// The image.
+    pub image: Option<RecordedImage>,
+    /// Files on storages.
+    pub files: Vec<RecordedFile>,
+    /// Tags in registries.
+    pub tags: Vec<RecordedTag>,
+    /// The file on this machine, or on that of the last apply.
+    pub local: Option<RecordedLocal>,
+}
+
+/// An image that was fetched or built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedImage {
+    /// What it is.
+    pub content: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// A file on a storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedFile {
+    /// Id of the storage.
+    pub storage: String,
+    /// The node through which it got there.
+    pub node: String,
+    /// All nodes see it.
+    pub is_shared: bool,
+    /// `iso/NAME`.
+    pub volume: String,
+    /// What it is.
+    pub content: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Whether we wrote it; what was there before is never removed.
+    pub is_ours: bool,
+}
+
+/// A tag in a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedTag {
+    /// Where.
+    pub place: Tagged,
+    /// What it is.
+    pub content: String,
+    /// Digest of the manifest.
+    pub digest: String,
+    /// Whether we wrote it.
+    pub is_ours: bool,
+}
+
+/// A file on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedLocal {
+    /// Where.
+    pub path: String,
+    /// What it is.
+    pub content: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl RecordedFile {
+    /// Whether it is what a node sees as this volume of this storage.
+    pub(super) fn is_at(&self, storage: &str, node: &str, volume: &str) -> bool {
+        self.storage == storage && self.volume == volume && (self.is_shared || self.node == node)
+    }
+}
+
+impl Recorded {
+    /// The file that a node sees as this volume.
+    pub fn file(&self, storage: &str, node: &str, volume: &str) -> Option<&RecordedFile> {
+        self.files
+            .iter()
+            .find(|file| file.is_at(storage, node, volume))
+    }
+
+    /// The tag at this place.
+    pub fn tag(&self, place: &Tagged) -> Option<&RecordedTag> {
+        self.tags.iter().find(|tag| tag.place == *place)
+    }
+
+    /// Digest of the wanted installer, once it is in its place.
+    pub fn installer_digest(&self, desired: &Desired) -> Option<&str> {
+        let tag = self.tag(&desired.installer.as_ref()?.place)?;
+        (Some(&tag.content) == desired.installer_content().as_ref()).then_some(&tag.digest)
+    }
+
+    /// Writes down what a step did.
+    pub fn note(&mut self, desired: &Desired, step: &Step, done: &Done) {
+        match step {
+            Step::EnsureSchematic { .. } => {
+                self.schematic = desired.schematic_id().map(ToString::to_string);
+            }
+            Step::FetchImage { .. }
+            | Step::Build {
+                output: ImagerOutput::Iso | ImagerOutput::Disk,
+                ..
+            } => {
+                if let Some(bytes) = &done.bytes {
+                    self.image = Some(RecordedImage {
+                        content: desired.content(),
+                        bytes: bytes.clone(),
+                    });
+                }
+            }
+            Step::Build { .. } => {}
+            Step::AdoptFile(place) => self.placed(desired, place, false, done),
+            Step::Upload { place, .. } => self.placed(desired, place, true, done),
+            // A file that was there with our checksum was not written.
+            Step::DownloadByNode { place, .. } => {
+                self.placed(desired, place, done.is_changed, done);
+            }
+            Step::PushInstaller { place, .. } | Step::CopyInstaller { place, .. } => {
+                let content = desired.installer_content().unwrap_or_default();
+                self.tagged(place, content, done);
+            }
+            Step::PublishArtifact { place } => {
+                let content = desired.content();
+                self.tagged(place, content, done);
+            }
+            Step::AdoptTag { place, digest } | Step::RestoreTag { place, digest } => {
+                let is_installer = desired
+                    .installer
+                    .as_ref()
+                    .is_some_and(|installer| installer.place == *place);
+                let content = if is_installer {
+                    desired.installer_content().unwrap_or_default()
+                } else {
+                    desired.content()
+                };
+                let done = Done {
+                    digest: Some(digest.clone()),
+                    is_changed: matches!(step, Step::RestoreTag { .. }),
+                    ..done.clone()
+                };
+                self.tagged(place, content, &done);
+            }
+            Step::WriteLocal { path } => {
+                if let Some(bytes) = self.bytes_of(desired, done) {
+                    self.local = Some(RecordedLocal {
+                        path: path.clone(),
+                        content: desired.content(),
+                        bytes,
+                    });
+                }
+            }
+            Step::RemoveOld {
+                storage,
+                node,
+                volume,
+            } => self.files.retain(|file| !file.is_at(storage, node, volume)),
+            Step::RemoveLocal { .. } => self.local = None,
+        }
+    }
+
+    /// Forgets files that are gone and not wanted any more.
+    pub fn settle(&mut self, desired: &Desired, seen: &Observed) {
+        self.files.retain(|file| {
+            let is_wanted = desired.wants(file);
+            let fact = seen.storage(&file.storage, &file.node);
+            let is_gone = matches!(fact, Some(Fact::Known(storage))
+                if !storage.files.contains_key(&file.volume));
+            is_wanted || !is_gone
+        });
+    }
+
+    fn bytes_of(&self, desired: &Desired, done: &Done) -> Option<Bytes> {
+        let recorded = self.image.as_ref();
+        let recorded = recorded.filter(|image| image.content == desired.content());
+        done.bytes
+            .clone()
+            .or_else(|| recorded.map(|image| image.bytes.clone()))
+    }
+
+    fn placed(
+        &mut self,
+        desired: &Desired,
+        place: &super::step::FilePlace,
+        is_ours: bool,
+        done: &Done,
+    ) {
+        let Some(bytes) = self.bytes_of(desired, done) else {
+            return;
+        };
+        let nodes = if place.is_shared {
+            &place.nodes[..place.nodes.len().min(1)]
+        } else {
+            &place.nodes[..]
+        };
+        for node in nodes {
+            self.files
+                .retain(|file| !file.is_at(&place.storage, node, &place.volume));
+            self.files.push(RecordedFile {
+                storage: place.storage.clone(),
+                node: node.clone(),
+                is_shared: place.is_shared,
+                volume: place.volume.clone(),
+                content: desired.content(),
+                bytes: bytes.clone(),
+                is_ours,
+            });
+        }
+        self.files.sort_by(|left, right| {
+            (&left.storage, &left.node, &left.volume).cmp(&(
+                &right.storage,
+                &right.node,
+                &right.volume,
+            ))
+        });
+    }
+
+    fn tagged(&mut self, place: &Tagged, content: String, done: &Done) {
+        let Some(digest) = &done.digest else { return };
+        self.tags.retain(|tag| tag.place != *place);
+        self.tags.push(RecordedTag {
+            place: place.clone(),
+            content,
+            digest: digest.clone(),
+            is_ours: done.is_changed,
+        });
+        self.tags
+            .sort_by(|left, right| left.place.cmp(&right.place));
+    }
+}
