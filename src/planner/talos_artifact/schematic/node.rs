@@ -96,7 +96,18 @@ pub(super) fn compose(text: &str) -> Result<Option<Node>, InvalidSchematic> {
         );
         return Err(InvalidSchematic(vec![fault]));
     }
+    let first = text
+        .lines()
+        .zip(1..)
+        .find(|(line, _)| !line.trim().is_empty() && !line.starts_with('#'));
+    if let Some((directive, line)) = first.filter(|(line, _)| line.starts_with('%')) {
+        let fault = At { line, column: 1 }.fault(format!(
+            "the directive {directive} has no place in a schematic; the factory reads YAML 1.1"
+        ));
+        return Err(InvalidSchematic(vec![fault]));
+    }
     let mut composer = Composer {
+        text: text.chars().collect(),
         parser: Parser::new_from_str(text),
         anchors: BTreeMap::new(),
         nodes: 0,
@@ -114,6 +125,7 @@ fn position(text: &str, wanted: impl Fn(char) -> bool) -> Option<(usize, usize)>
 }
 
 struct Composer<'a> {
+    text: Vec<char>,
     parser: Parser<'a, StrInput<'a>>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
@@ -126,6 +138,19 @@ impl<'a> Composer<'a> {
             Some(Err(error)) => Err(At::from(*error.marker()).fault(error.info())),
             None => Ok((Event::StreamEnd, Span::default())),
         }
+    }
+
+    /// Refuses the escape that YAML 1.2 has for JSON's sake and YAML 1.1 has not.
+    fn escapes(&self, span: Span) -> Result<(), Fault> {
+        let source = &self.text[..span.end.index().min(self.text.len())];
+        let mut source = source.iter().skip(span.start.index());
+        while let Some(char) = source.next() {
+            if *char == '\\' && source.next() == Some(&'/') {
+                return Err(At::from(span.start)
+                    .fault("the escape \\/, which the factory does not know: write / alone"));
+            }
+        }
+        Ok(())
     }
 
     fn document(&mut self) -> Result<Option<Node>, Fault> {
@@ -165,6 +190,11 @@ impl<'a> Composer<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = style != ScalarStyle::Plain || is_string(tag.as_deref(), at)?;
                 let text = text.into_owned();
+                if style == ScalarStyle::Plain {
+                    begins_plainly(&text, at)?;
+                } else if style == ScalarStyle::DoubleQuoted {
+                    self.escapes(span)?;
+                }
                 (anchor, Kind::Scalar { text, is_text })
             }
             Event::SequenceStart(anchor, tag) => {
@@ -200,6 +230,17 @@ impl<'a> Composer<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+}
+
+/// Refuses what begins like something else: YAML has such signs for itself, and not every parser
+/// minds in every place.
+fn begins_plainly(text: &str, at: At) -> Result<(), Fault> {
+    match text.chars().next() {
+        Some(sign) if ",[]{}#&*!|>'\"%@`".contains(sign) => {
+            Err(at.fault(format!("a text that begins with {sign} needs quotes")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -300,7 +300,7 @@ impl Writer {
             }
             Style::Literal => {
                 self.indicator("|", true, false);
-                if text.starts_with([' ', '\n']) {
+                if text.starts_with(|char| char == ' ' || is_break(char)) {
                     // Its number is that of the step, whatever the depth.
                     self.indicator(&STEP.to_string(), false, false);
                 }
