@@ -1,0 +1,99 @@
+//! A new cluster is a copied directory and four values.
+
+use std::{fs, process::Command};
+
+use tests::Outcome;
+
+use crate::tree::{SHARED_ISO, Tree};
+
+#[test]
+fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    // As a person does it, in a tree where the old cluster was applied: with all that is left there.
+    tree.all("clusters/cluster-103", &["plan", "-no-color"])?
+        .expect_ok();
+    tree.terragrunt(
+        "clusters/cluster-103/config",
+        &["apply", "-auto-approve", "-no-color"],
+    )?
+    .expect_ok();
+    let (old, new) = (
+        tree.live("clusters/cluster-103"),
+        tree.live("clusters/cluster-104"),
+    );
+    let copied = Command::new("cp").arg("-r").arg(&old).arg(&new).status()?;
+    assert!(copied.success());
+    let file = "clusters/cluster-104/cluster.hcl";
+    for (from, to) in [
+        ("cluster_name  = \"terra\"", "cluster_name  = \"ceres\""),
+        ("cluster_id    = 103", "cluster_id    = 104"),
+        ("vlan_public   = 103", "vlan_public   = 104"),
+        ("bridge_mesh   = \"vnet103\"", "bridge_mesh   = \"vnet104\""),
+    ] {
+        tree.edit(file, from, to)?;
+    }
+    let shared = |unit: &str| fs::read(tree.state(&format!("artifacts/{unit}")));
+    let before = (shared("images")?, shared("registry")?);
+    let plan = tree.all("clusters/cluster-104", &["plan", "-no-color"])?;
+    plan.expect_ok();
+    plan.expect_says("Run Summary 3 units");
+    plan.expect_says("0 to change, 0 to destroy");
+    plan.expect_says(&format!("file_id = \"{SHARED_ISO}\""));
+    for address in [
+        "fd00:104::11/64",
+        "10.0.104.21/24",
+        "vnet104",
+        "cerescp01",
+        "cereswk03",
+    ] {
+        plan.expect_says(address);
+    }
+    for other in ["terra", "fd00:103", "vnet103"] {
+        assert!(
+            !plan
+                .text
+                .replace("terraform", "")
+                .replace("terragrunt", "")
+                .contains(other),
+            "{other}: {plan}"
+        );
+    }
+    assert_eq!((shared("images")?, shared("registry")?), before);
+    let config = "clusters/cluster-104/config";
+    tree.terragrunt(config, &["apply", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    let secrets = |unit: &str| tree.json(unit, &["output", "-json", "client_configuration"]);
+    assert_ne!(
+        secrets(config)?,
+        secrets("clusters/cluster-103/config")?,
+        "each cluster has secrets of its own"
+    );
+    Ok(())
+}
+
+#[test]
+fn machines_and_configurations_are_of_one_version() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    let unit = "clusters/cluster-101/config";
+    tree.terragrunt(unit, &["apply", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    assert_eq!(
+        tree.json(unit, &["output", "-json", "talos_version"])?,
+        "v1.11.5"
+    );
+    let plan = tree.terragrunt("clusters/cluster-101/compute", &["plan", "-no-color"])?;
+    plan.expect_says("talos_version = \"v1.11.5\"");
+    // The images are newer than what was distributed: a machine would boot one version and install another.
+    tree.pretend(
+        "artifacts/images",
+        &serde_json::json!({"installer_image": "example.test/x:v1.12.0", "talos_image_id": "x", "talos_version": "v1.12.0"}),
+    )?;
+    let plan = tree.terragrunt(unit, &["plan", "-no-color"])?;
+    assert_ne!(plan.code, 0, "{plan}");
+    plan.expect_says(
+        "The machines boot Talos v1.11.5, but the shared installer would install v1.12.0",
+    );
+    Ok(())
+}

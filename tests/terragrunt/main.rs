@@ -1,0 +1,12 @@
+//! The Terragrunt examples as users run them: real Terragrunt and OpenTofu, the real providers for Proxmox and Talos, ours.
+//!
+//! Needs what the lab builds; run by `cargo lab test real`. The etcd half boots hosts and needs root.
+
+mod clusters;
+mod etcd;
+mod layout;
+mod modules;
+mod overrides;
+mod plans;
+mod state;
+mod tree;
