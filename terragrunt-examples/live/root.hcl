@@ -6,9 +6,11 @@ locals {
   credentials = read_terragrunt_config("${local.live}/common/credentials.hcl").locals
 
   # By default beside this file; never in .terragrunt-cache, which may be deleted at any time. TG_STATE_DIRECTORY moves it;
-  # TG_STATE_BUCKET puts it into S3, which locks and keeps versions: what a team and CI want.
+  # TG_STATE_BUCKET puts it into S3, which locks and keeps versions: what a team and CI want. TG_STATE_ENDPOINT is for an S3 of
+  # one's own, such as that of Ceph.
   state_directory = get_env("TG_STATE_DIRECTORY", "${local.live}/.state")
   state_bucket    = get_env("TG_STATE_BUCKET", "")
+  state_endpoint  = get_env("TG_STATE_ENDPOINT", "")
   is_remote       = local.state_bucket != ""
 }
 
@@ -22,13 +24,23 @@ remote_state {
     {
       path = "${local.state_directory}/${path_relative_to_include("root")}/terraform.tfstate"
     },
-    {
-      bucket       = local.state_bucket
-      key          = "${path_relative_to_include("root")}/terraform.tfstate"
-      region       = get_env("TG_STATE_REGION", "us-east-1")
-      encrypt      = true
-      use_lockfile = true
-    },
+    merge(
+      {
+        bucket       = local.state_bucket
+        key          = "${path_relative_to_include("root")}/terraform.tfstate"
+        region       = get_env("TG_STATE_REGION", "us-east-1")
+        encrypt      = true
+        use_lockfile = true
+      },
+      local.state_endpoint == "" ? {} : {
+        endpoint                    = local.state_endpoint
+        use_path_style              = true
+        skip_credentials_validation = true
+        skip_requesting_account_id  = true
+        skip_metadata_api_check     = true
+        skip_region_validation      = true
+      },
+    ),
   ][local.is_remote ? 1 : 0]
 }
 

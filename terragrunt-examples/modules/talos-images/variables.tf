@@ -76,8 +76,8 @@ variable "builder" {
   })
   default = null
   validation {
-    condition     = var.mode != "imager" || var.builder != null
-    error_message = "mode is imager and there is no builder: name a host with docker or podman."
+    condition     = var.mode != "imager" || try(var.builder.host, "") != ""
+    error_message = "mode is imager and there is no builder: name a host with docker or podman, in TALOS_BUILD_HOST."
   }
 }
 
