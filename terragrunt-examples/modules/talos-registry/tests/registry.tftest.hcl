@@ -33,7 +33,7 @@ run "every_node_sees_the_image" {
     error_message = "machines go on naming the image of their first boot"
   }
   assert {
-    condition     = keys(output.talos_image_file_ids) == ["pve01", "pve02"]
+    condition     = keys(output.talos_image_file_ids) == tolist(["pve01", "pve02"])
     error_message = jsonencode(output.talos_image_file_ids)
   }
 }
