@@ -41,6 +41,11 @@ impl Pass {
         headers
     }
 
+    /// Whether it is the very same one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        serial(self) == serial(other)
+    }
+
     /// Whether a new one can be had when this one is refused.
     pub(crate) fn is_renewable(&self) -> bool {
         matches!(self, Self::Ticket { .. })

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::{
-    Client, ContentKind, Error, Kind, Left, Source, Upid, Volume,
+    Action, Client, ContentKind, Error, Kind, Left, Source, Upid, Volume,
     body::{FileBody, Meter},
     call, name,
     refusal::{self, About},
@@ -84,6 +84,7 @@ impl Client {
             volume_id: upload.content.volume_id(&upload.storage, &upload.file_name),
             watch,
             has_arrived: AtomicBool::new(false),
+            may_be_copying: AtomicBool::new(false),
         }
         .run()
         .await
@@ -98,8 +99,10 @@ struct Transfer<'a> {
     doing: String,
     volume_id: String,
     watch: Option<Watch>,
-    /// Everything was sent at least once: from then on Proxmox may be writing on the storage.
+    /// Everything was sent at least once: from then on Proxmox may write on the storage.
     has_arrived: AtomicBool,
+    /// Everything was sent, and the name of the task that copies it was lost.
+    may_be_copying: AtomicBool,
 }
 
 impl Transfer<'_> {
@@ -221,7 +224,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Sends the bytes. An expired ticket is found out only now, and renewed once.
+    /// Sends the bytes. That a ticket has expired is found out only now; it is renewed once.
     async fn send(&self) -> Result<Upid, Error> {
         let Upload { node, storage, .. } = self.upload;
         let path = call::path(&["nodes", node, "storage", storage, "upload"]);
@@ -258,7 +261,18 @@ impl Transfer<'_> {
                     return Err(self.failed(Kind::Expired { said }));
                 }
                 Ok(Err(kind)) => return Err(self.failed(kind)),
-                Err(kind) => return Err(self.failed(self.cut(kind, &meter))),
+                Err(kind) => {
+                    let kind = self.cut(kind, &meter);
+                    if !matches!(kind, Kind::Cut { .. }) {
+                        return Err(self.failed(kind));
+                    }
+                    self.explain().await?;
+                    let now = self.client.pass(Some(node), None).await?;
+                    if refused.is_some() || now.is_same(&pass) {
+                        return Err(self.failed(kind));
+                    }
+                    refused = Some(pass);
+                }
             }
         }
     }
@@ -319,6 +333,7 @@ impl Transfer<'_> {
                 let total_bytes = self.source.size_bytes();
                 if sent_bytes == total_bytes {
                     self.has_arrived.store(true, Ordering::Relaxed);
+                    self.may_be_copying.store(true, Ordering::Relaxed);
                 }
                 Kind::Cut {
                     sent_bytes,
@@ -330,15 +345,46 @@ impl Transfer<'_> {
         }
     }
 
+    /// A server that refuses an upload answers at once and closes the connection, and with that
+    /// the answer is often lost: a look at the storage tells what it said, and renews a ticket.
+    async fn explain(&self) -> Result<(), Error> {
+        let Upload {
+            node,
+            storage,
+            content,
+            ..
+        } = self.upload;
+        let looked = self.client.storage_status(node, storage).await;
+        let status = match looked {
+            Ok(status) => status,
+            Err(error) if error.is_transient() => return Ok(()),
+            Err(error) => return Err(error.doing(&self.doing)),
+        };
+        status
+            .check(node, storage, *content, 0, 0)
+            .map_err(|kind| self.failed(kind))?;
+        let missing = self.client.missing(node, storage, &[Action::Upload]).await;
+        match missing.unwrap_or_default().pop() {
+            None => Ok(()),
+            Some(missing) => Err(self.failed(Kind::Forbidden {
+                privileges: missing.privileges,
+                path: missing.path,
+            })),
+        }
+    }
+
     /// When everything was sent and the answer was lost, Proxmox may be copying: a second copy to
     /// the same place must not begin before the first has ended.
     async fn let_copies_end(&self) {
-        if !self.has_arrived.load(Ordering::Relaxed) {
+        if !self.may_be_copying.swap(false, Ordering::Relaxed) {
             return;
         }
+        let node = self.upload.node.as_str();
         match self.client.running_tasks("imgcopy").await {
             Ok(tasks) => {
-                for upid in tasks {
+                // Through another node, it is that one's task, and which one that is is not known.
+                let is_ours = |upid: &Upid| upid.node() == node || !self.client.is_direct(node);
+                for upid in tasks.into_iter().filter(is_ours) {
                     // How it ends does not matter: the file is sent again.
                     let _ = self.client.follow(&upid, self.upload.deadline).await;
                 }

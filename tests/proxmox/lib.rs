@@ -17,6 +17,7 @@ mod connection;
 mod content;
 mod download;
 mod fault;
+mod files;
 mod multipart;
 mod name;
 mod parameters;
@@ -31,5 +32,6 @@ mod upload;
 
 pub use cluster::Seen;
 pub use fault::{Effect, Fault, TaskEnd};
+pub use files::Files;
 pub use server::Server;
 pub use spec::{Account, Grant, ROOT, ROOT_PASSWORD, ROOT_TOKEN, Spec, Storage, Token};

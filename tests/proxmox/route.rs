@@ -35,7 +35,15 @@ pub(crate) fn is_open(method: &str, segments: &[&str]) -> bool {
 
 impl Call<'_> {
     /// Answers it. `subject` is `None` only for calls that are open.
-    pub(crate) async fn answer(self, subject: Option<&Subject>) -> Answer {
+    pub(crate) async fn answer(mut self, subject: Option<&Subject>) -> Answer {
+        let in_path: &[(&str, &str)] = match self.segments {
+            ["nodes", node, "storage", storage, ..] => &[("node", node), ("storage", storage)],
+            ["nodes", node, ..] => &[("node", node)],
+            _ => &[],
+        };
+        for (name, value) in in_path {
+            self.take_repeated(name, value)?;
+        }
         let Call {
             cluster,
             method,
@@ -66,6 +74,17 @@ impl Call<'_> {
                 self.of_node(subject, &node, rest).await
             }
             _ => Err(self.unknown()),
+        }
+    }
+
+    /// A parameter may repeat what stands in the path, and nothing else.
+    fn take_repeated(&mut self, name: &str, in_path: &str) -> Result<(), Reply> {
+        match self.parameters.remove(name) {
+            Some(value) if value != in_path => Err(Reply::parameter(
+                name,
+                "duplicate parameter (already defined in URI) with conflicting values!",
+            )),
+            _ => Ok(()),
         }
     }
 
