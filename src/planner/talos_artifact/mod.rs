@@ -4,6 +4,8 @@ mod desired;
 mod extension;
 mod file;
 mod findings;
+#[cfg(test)]
+mod fixture;
 mod imager;
 mod observed;
 mod offer;

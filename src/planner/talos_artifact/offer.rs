@@ -109,3 +109,7 @@ pub fn check_offer(wish: &Wish, desired: &Desired, offer: &Offer, problems: &mut
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+mod tests;

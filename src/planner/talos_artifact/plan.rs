@@ -15,6 +15,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What does not answer and is needed, as fragments.
     pub waits: Vec<String>,
+    /// What does not answer and is not needed now, as fragments.
+    pub unseen: Vec<String>,
     /// What a person has to decide, at the attribute where that is done.
     pub refusals: Vec<Problem>,
     /// What is done and should be known.
@@ -41,18 +43,25 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
                 plan.steps.push(step);
             }
         }
-        if !finding.waits.is_empty() && !plan.waits.contains(&finding.waits) {
-            plan.waits.push(finding.waits);
+        for (found, list) in [
+            (finding.waits, &mut plan.waits),
+            (finding.unseen, &mut plan.unseen),
+        ] {
+            if !found.is_empty() && !list.contains(&found) {
+                list.push(found);
+            }
         }
         for (found, list) in [
             (finding.refusal, &mut plan.refusals),
             (finding.warning, &mut plan.warnings),
         ] {
-            if let Some(found) = found
-                && !list.contains(&found)
-            {
-                list.push(found);
-            }
+            // Once for all nodes: the first is named.
+            let is_new = |found: &Problem| {
+                let is_same =
+                    |known: &Problem| known.place == found.place && known.summary == found.summary;
+                !list.iter().any(is_same)
+            };
+            list.extend(found.filter(is_new));
         }
     }
     plan.steps.sort_by_key(Step::stage);
@@ -84,7 +93,16 @@ pub fn status(desired: &Desired, observed: &Observed) -> String {
                 refusal.map_or_else(String::new, |problem| problem.detail.clone())
             })
         })
-        .or_else(|| first(|finding| finding.unseen.clone()))
+        .or_else(|| {
+            first(|finding| {
+                let text = if finding.is_open {
+                    finding.unseen.as_str()
+                } else {
+                    ""
+                };
+                text.to_owned()
+            })
+        })
         .or_else(|| {
             first(|finding| {
                 let step = finding.steps.first();
@@ -109,10 +127,10 @@ pub fn sentences(steps: &[Step]) -> Vec<String> {
 pub fn plan_removal(observed: &Observed) -> Vec<Step> {
     let files = observed.recorded.files.iter().filter(|file| file.is_ours);
     let mut steps: Vec<Step> = files.filter_map(|file| remove(observed, file)).collect();
-    if let Some(local) = &observed.recorded.local {
+    steps.extend(observed.recorded.local.iter().map(|local| {
         let path = local.path.clone();
-        steps.push(Step::RemoveLocal { path });
-    }
+        Step::RemoveLocal { path }
+    }));
     steps
 }
 
@@ -166,3 +184,9 @@ pub fn tags(desired: &Desired) -> Vec<Tagged> {
     let artifact = desired.artifact.as_ref();
     installer.into_iter().chain(artifact).cloned().collect()
 }
+
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+mod tests;

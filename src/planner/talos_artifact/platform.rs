@@ -64,7 +64,7 @@ const fn platform(name: &'static str, arm64: bool, secure_boot: bool, since: u64
 
 /// Platforms of Talos (`pkg/machinery/platforms` at v1.13.0). Those of Proxmox are `nocloud` and
 /// `metal`; images of the others lie on a storage as well.
-pub const PLATFORMS: [Platform; 17] = [
+pub const PLATFORMS: [Platform; 18] = [
     platform("nocloud", true, true, 0),
     platform("metal", true, true, 0),
     platform("akamai", false, false, 7),
@@ -82,6 +82,7 @@ pub const PLATFORMS: [Platform; 17] = [
     platform("scaleway", true, false, 0),
     platform("upcloud", false, false, 0),
     platform("vmware", true, false, 0),
+    platform("vultr", false, false, 0),
 ];
 
 impl Platform {

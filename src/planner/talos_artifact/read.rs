@@ -272,7 +272,9 @@ fn raw_schematic(wish: &Wish, yaml: &str, problems: &mut Problems) -> Option<Sch
         Ok(schematic) => Some(schematic),
         Err(error) => {
             for fault in error.0 {
-                problems.error(&["schematic"], "Invalid schematic", format!("{fault}."));
+                let end = if fault.what.ends_with('?') { "" } else { "." };
+                let detail = format!("{fault}{end}");
+                problems.error(&["schematic"], "Invalid schematic", detail);
             }
             None
         }
@@ -378,30 +380,28 @@ fn meta(wish: &Wish, problems: &mut Problems) -> Option<Vec<(u8, String)>> {
 }
 
 fn imager(wish: &Wish, variant: &Variant, problems: &mut Problems) -> Option<ImagerInputs> {
+    let content = "Write kernel_args, meta, overlay and extension_images instead.";
     for (attribute, is_set, instead) in [
-        (
-            "schematic",
-            wish.schematic.is_some(),
-            "kernel_args, meta, overlay and extension_images",
-        ),
+        ("schematic", wish.schematic.is_some(), content),
         (
             "extensions",
             !wish.extensions.is_empty(),
-            "extension_images, each with a tag or digest",
+            "Names are resolved by a factory: name the images in extension_images instead.",
         ),
-        ("factory_url", wish.factory_url.is_some(), "a builder"),
+        (
+            "factory_url",
+            wish.factory_url.is_some(),
+            "The imager runs on the builder: remove it.",
+        ),
         (
             "bootloader",
             wish.bootloader.is_some(),
-            "mode \"factory\": the imager has no flag for it",
+            "The imager has no flag for it: remove it.",
         ),
     ] {
         if is_set {
-            problems.error(
-                &[attribute],
-                format!("{attribute} needs mode \"factory\""),
-                format!("The imager takes {instead}."),
-            );
+            let summary = format!("{attribute} needs mode \"factory\"");
+            problems.error(&[attribute], summary, instead);
         }
     }
     if wish.secure_boot {
@@ -697,3 +697,7 @@ fn imager_destinations(desired: &Desired, problems: &mut Problems) {
         );
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+mod tests;

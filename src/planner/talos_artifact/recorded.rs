@@ -21,8 +21,8 @@ pub struct Recorded {
     pub files: Vec<RecordedFile>,
     /// Tags in registries.
     pub tags: Vec<RecordedTag>,
-    /// The file on this machine, or on that of the last apply.
-    pub local: Option<RecordedLocal>,
+    /// Files on this machine, or on that of the last apply.
+    pub local: Vec<RecordedLocal>,
 }
 
 /// An image that was fetched or built.
@@ -97,6 +97,11 @@ impl Recorded {
         self.tags.iter().find(|tag| tag.place == *place)
     }
 
+    /// The file that we wrote to this path.
+    pub fn local(&self, path: &str) -> Option<&RecordedLocal> {
+        self.local.iter().find(|local| local.path == path)
+    }
+
     /// Digest of the wanted installer, once it is in its place.
     pub fn installer_digest(&self, desired: &Desired) -> Option<&str> {
         let tag = self.tag(&desired.installer.as_ref()?.place)?;
@@ -132,7 +137,7 @@ impl Recorded {
                 let content = desired.installer_content().unwrap_or_default();
                 self.tagged(place, content, done);
             }
-            Step::PublishArtifact { place } => {
+            Step::PublishArtifact { place, .. } => {
                 let content = desired.content();
                 self.tagged(place, content, done);
             }
@@ -155,7 +160,8 @@ impl Recorded {
             }
             Step::WriteLocal { path } => {
                 if let Some(bytes) = self.bytes_of(desired, done) {
-                    self.local = Some(RecordedLocal {
+                    self.local.retain(|local| local.path != *path);
+                    self.local.push(RecordedLocal {
                         path: path.clone(),
                         content: desired.content(),
                         bytes,
@@ -167,7 +173,7 @@ impl Recorded {
                 node,
                 volume,
             } => self.files.retain(|file| !file.is_at(storage, node, volume)),
-            Step::RemoveLocal { .. } => self.local = None,
+            Step::RemoveLocal { path } => self.local.retain(|local| local.path != *path),
         }
     }
 
@@ -197,7 +203,8 @@ impl Recorded {
         is_ours: bool,
         done: &Done,
     ) {
-        let Some(bytes) = self.bytes_of(desired, done) else {
+        let known = place.bytes.clone();
+        let Some(bytes) = known.or_else(|| self.bytes_of(desired, done)) else {
             return;
         };
         let nodes = if place.is_shared {

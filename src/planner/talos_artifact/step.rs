@@ -67,6 +67,8 @@ pub enum Step {
     PublishArtifact {
         /// Where to.
         place: Tagged,
+        /// The tag leads to another image and is moved.
+        replaces: bool,
     },
     /// Takes over a tag that leads to the wanted image; writes nothing.
     AdoptTag {
@@ -87,7 +89,7 @@ pub enum Step {
         /// Where to.
         path: String,
     },
-    /// Removes a file of former content that we wrote.
+    /// Removes a file that we wrote and nobody wants any more.
     RemoveOld {
         /// Id of the storage.
         storage: String,
@@ -114,6 +116,8 @@ pub struct FilePlace {
     pub is_shared: bool,
     /// `iso/NAME`.
     pub volume: String,
+    /// The bytes that should be there, as far as they are known; always when the step runs.
+    pub bytes: Option<Bytes>,
 }
 
 impl FilePlace {
@@ -171,7 +175,7 @@ impl Step {
             Self::RemoveOld { storage, node, .. } => format!("{storage} {node}"),
             Self::PushInstaller { place, .. }
             | Self::CopyInstaller { place, .. }
-            | Self::PublishArtifact { place }
+            | Self::PublishArtifact { place, .. }
             | Self::AdoptTag { place, .. }
             | Self::RestoreTag { place, .. } => place.to_string(),
             Self::WriteLocal { path } | Self::RemoveLocal { path } => path.clone(),
@@ -259,7 +263,11 @@ impl fmt::Display for Step {
                 write!(formatter, "upload {place}{}", instead(replaces))
             }
             Self::DownloadByNode { place, replaces } => {
-                write!(formatter, "download {place} there{}", instead(replaces))
+                write!(
+                    formatter,
+                    "let the node download {place}{}",
+                    instead(replaces)
+                )
             }
             Self::PushInstaller { place, replaces } => {
                 write!(
@@ -271,7 +279,9 @@ impl fmt::Display for Step {
             Self::CopyInstaller { from, place, .. } => {
                 write!(formatter, "copy the installer {from} to {place}")
             }
-            Self::PublishArtifact { place } => write!(formatter, "put the image in {place}"),
+            Self::PublishArtifact { place, replaces } => {
+                write!(formatter, "put the image in {place}{}", instead(replaces))
+            }
             Self::AdoptTag { place, digest } => {
                 write!(formatter, "take over {place}, which leads to {digest}")
             }
@@ -283,10 +293,7 @@ impl fmt::Display for Step {
                 storage,
                 node,
                 volume,
-            } => write!(
-                formatter,
-                "remove {storage}:{volume} of former content through {node}"
-            ),
+            } => write!(formatter, "remove {storage}:{volume} on {node}"),
             Self::RemoveLocal { path } => write!(formatter, "remove {path}"),
         }
     }

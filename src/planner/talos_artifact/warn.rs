@@ -23,6 +23,7 @@ pub(super) fn wish(wish: &Wish, desired: &Desired, problems: &mut Problems) {
     kernel_args(wish, desired, problems);
     bootloader(desired, problems);
     reach(wish, desired, problems);
+    alone(desired, problems);
     installer(wish, desired, problems);
     if let Some(path) = &desired.local_file
         && !path.starts_with('/')
@@ -34,6 +35,22 @@ pub(super) fn wish(wish: &Wish, desired: &Desired, problems: &mut Problems) {
                 "{path} lies in the directory of the run, which Terragrunt clears with its cache. \
                  Write an absolute path."
             ),
+        );
+    }
+}
+
+/// An image that one machine alone has.
+fn alone(desired: &Desired, problems: &mut Problems) {
+    let is_alone = matches!(desired.source, Source::Imager(_))
+        && desired.has_image()
+        && desired.artifact.is_none();
+    if is_alone {
+        problems.warning(
+            &["artifact_repository"],
+            "The image is kept nowhere",
+            "No two runs of the imager make the same bytes, and nothing can fetch an image from a \
+             storage. If a file is lost, or another machine runs this, the image is built again. \
+             artifact_repository keeps it in a registry.",
         );
     }
 }

@@ -1,0 +1,244 @@
+//! Files on storages.
+
+use super::{Finding, problem};
+use crate::{
+    facts::Fact,
+    talos_artifact::{
+        desired::{Desired, Target, Transfer},
+        observed::{Observed, StorageSeen},
+        recorded::RecordedFile,
+        step::{FilePlace, Step, listed},
+    },
+};
+
+/// The files of one storage.
+pub(super) fn files(
+    desired: &Desired,
+    observed: &Observed,
+    index: usize,
+    target: &Target,
+    found: &mut Vec<Finding>,
+) {
+    let index = index.to_string();
+    let facts = |node: &String| observed.storage(&target.storage, node);
+    let shared = target.nodes.iter().find_map(|node| match facts(node) {
+        Some(Fact::Known(seen)) if seen.is_shared => Some((node, seen)),
+        _ => None,
+    });
+    let place = |nodes: Vec<String>, is_shared| FilePlace {
+        storage: target.storage.clone(),
+        nodes,
+        is_shared,
+        volume: desired.volume(),
+        bytes: observed.bytes(desired),
+    };
+    if let Some((first, seen)) = shared {
+        // Once, through a node that answers.
+        let others = target.nodes.iter().filter(|node| *node != first);
+        let nodes = std::iter::once(first).chain(others).cloned().collect();
+        let at = place(nodes, true);
+        found.extend(file(desired, observed, &index, target, &at, seen));
+        return;
+    }
+    let mut unlooked = Vec::new();
+    for node in &target.nodes {
+        match facts(node) {
+            Some(Fact::Known(seen)) => {
+                let at = place(vec![node.clone()], false);
+                found.extend(file(desired, observed, &index, target, &at, seen));
+            }
+            Some(Fact::Unknown(why)) => {
+                let sentence = format!(
+                    "storage {} on {node} does not answer: {why}",
+                    target.storage
+                );
+                let is_there = recorded(desired, observed, &target.storage, node)
+                    .is_some_and(|file| file.content == desired.content());
+                found.push(if is_there {
+                    Finding::unseen(sentence).open()
+                } else {
+                    Finding::waits(sentence)
+                });
+            }
+            None => unlooked.push(node.clone()),
+        }
+    }
+    // What nobody looked at is as the record says.
+    unlooked.retain(|node| {
+        recorded(desired, observed, &target.storage, node)
+            .is_none_or(|file| file.content != desired.content())
+    });
+    let Some(first) = unlooked.first() else {
+        return;
+    };
+    let other = recorded(desired, observed, &target.storage, first);
+    if let Some(other) = other
+        && !desired.overwrite
+    {
+        found.push(same_name(desired, target, &other.node));
+        return;
+    }
+    let replaces = other.is_some();
+    found.push(Finding::step(transfer(
+        target,
+        place(unlooked, false),
+        replaces,
+    )));
+}
+
+fn recorded<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+    storage: &str,
+    node: &str,
+) -> Option<&'a RecordedFile> {
+    observed.recorded.file(storage, node, &desired.volume())
+}
+
+fn transfer(target: &Target, place: FilePlace, replaces: bool) -> Step {
+    match target.transfer {
+        Transfer::Upload => Step::Upload { place, replaces },
+        Transfer::Download => Step::DownloadByNode { place, replaces },
+    }
+}
+
+fn same_name(desired: &Desired, target: &Target, node: &str) -> Finding {
+    Finding::refuses(
+        &["file_name"],
+        "Another image has this name",
+        format!(
+            "{node} has {}:{} with other content, and machines may boot from it. Leave file_name out \
+             (the default carries the beginning of the id), give another name, or set overwrite = \
+             true.",
+            target.storage,
+            desired.volume()
+        ),
+    )
+}
+
+/// One file on one storage: on a node's own, or on one that all share.
+fn file(
+    desired: &Desired,
+    observed: &Observed,
+    index: &str,
+    target: &Target,
+    place: &FilePlace,
+    seen: &StorageSeen,
+) -> Option<Finding> {
+    let node = &place.nodes[0];
+    let volid = place.volid();
+    let who = if place.is_shared {
+        format!("{} (shared)", place.storage)
+    } else {
+        node.clone()
+    };
+    let recorded = recorded(desired, observed, &place.storage, node);
+    let same = recorded.filter(|file| file.content == desired.content());
+    let size = seen.files.get(&place.volume).copied();
+    let write = |replaces| {
+        obstacle(desired, observed, index, place, seen)
+            .unwrap_or_else(|| Finding::step(transfer(target, place.clone(), replaces)))
+    };
+    match (size, same, recorded) {
+        (Some(size), Some(same), _) if size == same.bytes.size_bytes => None,
+        (Some(size), Some(same), _) => {
+            let sentence = format!(
+                "{who}: {volid} has {size} bytes instead of {}",
+                same.bytes.size_bytes
+            );
+            // What was there before us is not ours to replace.
+            Some(if same.is_ours || desired.overwrite {
+                write(true).because(sentence)
+            } else {
+                same_name(desired, target, node).because(sentence)
+            })
+        }
+        (None, Some(_), _) => Some(write(false).because(format!("{who}: {volid} is gone"))),
+        (Some(_), None, _) if desired.overwrite => Some(write(true)),
+        // Ours, of former content.
+        (Some(_), None, Some(_)) => Some(same_name(desired, target, node)),
+        (Some(size), None, None) => Some(foreign(desired, observed, target, place, size)),
+        (None, None, _) => Some(write(false)),
+    }
+}
+
+/// A file that we did not write has the name of ours.
+fn foreign(
+    desired: &Desired,
+    observed: &Observed,
+    target: &Target,
+    place: &FilePlace,
+    size: u64,
+) -> Finding {
+    if target.transfer == Transfer::Download {
+        // Proxmox compares the file with our hash, and refuses another one.
+        return Finding::step(transfer(target, place.clone(), false));
+    }
+    let known = observed.bytes(desired);
+    if known.as_ref().is_some_and(|bytes| bytes.size_bytes != size) {
+        return same_name(desired, target, &place.nodes[0]);
+    }
+    let detail = format!(
+        "{} on {} was not written by this resource. A storage tells the size of a file and nothing of \
+         its content: if the size is the same, the file is taken for the image and left there when \
+         the resource goes. To be sure, remove it, set overwrite = true, or transfer = \"download\", \
+         which compares checksums.",
+        place.volid(),
+        listed(&place.nodes)
+    );
+    Finding {
+        steps: vec![Step::AdoptFile(place.clone())],
+        warning: Some(problem(
+            false,
+            &["file_name"],
+            "A file of this name is there",
+            detail,
+        )),
+        ..Finding::default()
+    }
+}
+
+/// What stands against writing to a storage.
+fn obstacle(
+    desired: &Desired,
+    observed: &Observed,
+    index: &str,
+    place: &FilePlace,
+    seen: &StorageSeen,
+) -> Option<Finding> {
+    let kind = desired.content_kind();
+    let at = ["proxmox", index, "storage"];
+    let on = if place.is_shared {
+        String::new()
+    } else {
+        format!(" on {}", place.nodes[0])
+    };
+    if !seen.content.is_empty() && !seen.content.iter().any(|known| known == kind.as_str()) {
+        return Some(Finding::refuses(
+            &at,
+            "The storage does not take such images",
+            format!(
+                "Storage {}{on} has content {}, and {} needs \"{kind}\". Enable it: pvesm set {} \
+                 --content {},{kind}",
+                place.storage,
+                seen.content.join(","),
+                desired.file_name,
+                place.storage,
+                seen.content.join(",")
+            ),
+        ));
+    }
+    let needed = observed.bytes(desired)?.size_bytes;
+    let freed = seen.files.get(&place.volume).copied().unwrap_or_default();
+    let available = seen.available_bytes?.saturating_add(freed);
+    (available < needed).then(|| {
+        Finding::refuses(
+            &at,
+            "The storage is full",
+            format!(
+                "Storage {}{on} has {available} bytes free, the image has {needed}.",
+                place.storage
+            ),
+        )
+    })
+}
