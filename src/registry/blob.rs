@@ -201,9 +201,14 @@ impl Registries {
             };
             match upload.run(&mut failures).await {
                 Ok(()) => break,
-                Err(error) => {
+                Err(Broken::Restart(error)) => {
                     upload.cancel().await;
-                    self.wait(&mut failures, None, error).await?;
+                    self.wait_anyway(&mut failures, None, error).await?;
+                }
+                Err(Broken::Anew) => upload.cancel().await,
+                Err(Broken::Finally(error)) => {
+                    upload.cancel().await;
+                    return Err(error);
                 }
             }
         }
@@ -286,6 +291,24 @@ fn mismatch(errand: &Errand, descriptor: &Descriptor, found: String) -> Error {
     }
 }
 
+/// Why an upload did not come to its end.
+enum Broken {
+    /// It may be begun anew after a pause.
+    Restart(Error),
+    /// It is to be begun anew.
+    Anew,
+    /// There is no use in it.
+    Finally(Error),
+}
+
+/// Whether the registry has another number of bytes than was thought, or has forgotten the upload.
+fn is_gap(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Refused { status: 416, .. } | Error::NotFound { .. }
+    )
+}
+
 /// An upload that has begun.
 struct Upload<'a> {
     registries: &'a Registries,
@@ -299,23 +322,38 @@ struct Upload<'a> {
 impl Upload<'_> {
     /// Sends the bytes as docker does: one PATCH with all of them, then PUT with the digest. It is the one way that every
     /// registry has to know.
-    async fn run(&mut self, failures: &mut u32) -> Result<(), Error> {
+    async fn run(&mut self, failures: &mut u32) -> Result<(), Broken> {
         let mut offset = 0;
         while let Err(error) = self.send_from(offset).await {
-            if !error.is_transient() {
-                return Err(error);
+            let is_gap = offset > 0 && is_gap(&error);
+            if !is_gap && !error.is_transient() {
+                return Err(Broken::Finally(error));
             }
+            let text = error.to_string();
+            // Before it is asked: it may still be writing what arrived before the break.
+            let waited = self.registries.wait_anyway(failures, None, error).await;
+            waited.map_err(Broken::Finally)?;
             let Some(reached) = self.reached().await else {
-                return Err(error);
+                tracing::debug!(
+                    host = self.repository.host(),
+                    error = text,
+                    "an upload begins anew"
+                );
+                return Err(Broken::Anew);
             };
             if reached > offset {
                 *failures = 0;
             }
             offset = reached;
             self.meter.set(offset);
-            self.registries.wait(failures, None, error).await?;
         }
-        self.finish().await
+        self.finish().await.map_err(|error| {
+            if error.is_transient() {
+                Broken::Restart(error)
+            } else {
+                Broken::Finally(error)
+            }
+        })
     }
 
     fn call(&self, method: Method, what: &str) -> Call<'_> {

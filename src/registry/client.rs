@@ -226,13 +226,27 @@ impl Registries {
         asked: Option<Duration>,
         error: Error,
     ) -> Result<(), Error> {
+        if error.is_transient() {
+            self.wait_anyway(failures, asked, error).await
+        } else {
+            Err(error)
+        }
+    }
+
+    /// The same for an error that only passes by in this place.
+    pub(crate) async fn wait_anyway(
+        &self,
+        failures: &mut u32,
+        asked: Option<Duration>,
+        error: Error,
+    ) -> Result<(), Error> {
         let settings = self.settings();
         let asked = match &error {
             Error::RateLimited { retry_after, .. } => *retry_after,
             _ => asked,
         };
         let is_too_long = asked.is_some_and(|pause| pause > settings.longest_pause);
-        if !error.is_transient() || *failures >= settings.retries || is_too_long {
+        if *failures >= settings.retries || is_too_long {
             return Err(error);
         }
         let pause = asked.unwrap_or_else(|| pause(settings, *failures, random()));
@@ -419,6 +433,7 @@ fn host_of(error: &Error) -> &str {
         Error::Unreachable { errand, .. }
         | Error::Silent { errand, .. }
         | Error::RateLimited { errand, .. }
+        | Error::Refused { errand, .. }
         | Error::Fault { errand, .. } => &errand.host,
         _ => "",
     }

@@ -281,19 +281,32 @@ impl Error {
     }
 }
 
-/// Whether TLS failed on the certificate, which rustls only tells inside of an `io::Error`.
-fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .or_else(|| error.downcast_ref());
-        if let Some(error) = inner {
-            return matches!(error, rustls::Error::InvalidCertificate(_));
-        }
-        source = error.source();
+/// Whether TLS failed on the certificate.
+fn is_certificate(error: &(dyn StdError + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref() {
+        return matches!(error, rustls::Error::InvalidCertificate(_));
     }
-    false
+    // An `io::Error` names as its source not what it wraps, but the source of that.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => is_certificate(wrapped),
+        None => error.source().is_some_and(is_certificate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_certificate_within_errors() {
+        let refused = |cause| rustls::Error::InvalidCertificate(cause);
+        let inner = io::Error::other(refused(rustls::CertificateError::UnknownIssuer));
+        assert!(is_certificate(&io::Error::other(inner)));
+        let inner = io::Error::other(rustls::Error::DecryptError);
+        assert!(!is_certificate(&io::Error::other(inner)));
+        assert!(!is_certificate(&io::Error::from(io::ErrorKind::TimedOut)));
+    }
 }

@@ -61,11 +61,20 @@ struct Answer {
 /// Asks the helper `name` for the credentials under `key`.
 pub(super) async fn ask(name: &str, key: &str) -> Result<Option<Credentials>, HelperFailed> {
     let program = format!("docker-credential-{name}");
+    let command = Command::new(&program);
+    run(command, program, key).await
+}
+
+async fn run(
+    mut command: Command,
+    program: String,
+    key: &str,
+) -> Result<Option<Credentials>, HelperFailed> {
     let start = |source| HelperFailed::Start {
         program: program.clone(),
         source,
     };
-    let mut child = Command::new(&program)
+    let mut child = command
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -109,4 +118,42 @@ pub(super) async fn ask(name: &str, key: &str) -> Result<Option<Credentials>, He
             password: answer.secret,
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a helper that does this; `$1` is what it is asked for.
+    async fn asked(script: &str) -> Result<Option<Credentials>, HelperFailed> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]);
+        run(command, "docker-credential-test".to_owned(), "a.example").await
+    }
+
+    #[tokio::test]
+    async fn asks_on_standard_input_and_reads_the_answer() {
+        let script = r#"read key; echo "{\"ServerURL\":\"$key\",\"Username\":\"$1 $key\",\"Secret\":\"s\"}""#;
+        let known = Credentials::Basic {
+            user: "get a.example".to_owned(),
+            password: Secret::new("s"),
+        };
+        assert_eq!(asked(script).await.expect("an answer"), Some(known));
+        let script = r#"echo '{"Username":"<token>","Secret":"t"}'"#;
+        let identity = Credentials::Identity(Secret::new("t"));
+        assert_eq!(asked(script).await.expect("an answer"), Some(identity));
+    }
+
+    #[tokio::test]
+    async fn tells_nothing_from_failure() {
+        let nothing = asked("echo credentials not found in native keychain; exit 1").await;
+        assert_eq!(nothing.expect("an answer"), None);
+        let failed = asked("echo locked >&2; exit 3").await;
+        let failed = failed.expect_err("a failure").to_string();
+        assert!(failed.ends_with("locked"), "{failed}");
+        let odd = asked("echo hunter2").await.expect_err("no JSON");
+        assert!(!format!("{odd:?} {odd}").contains("hunter2"));
+        let absent = ask("that-nobody-has", "a.example").await;
+        assert!(matches!(absent, Err(HelperFailed::Start { .. })));
+    }
 }
