@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use tests::Outcome;
 
-use crate::tree::{SHARED_ISO, Tree};
+use crate::tree::{SHARED_INSTALLER, SHARED_ISO, Tree};
 
 #[test]
 fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
@@ -95,5 +95,45 @@ fn machines_and_configurations_are_of_one_version() -> Outcome {
     plan.expect_says(
         "The machines boot Talos v1.11.5, but the shared installer would install v1.12.0",
     );
+    Ok(())
+}
+
+#[test]
+fn a_new_version_waits_for_each_cluster() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    let unit = "clusters/cluster-101/config";
+    let plan = || tree.terragrunt(unit, &["plan", "-detailed-exitcode", "-no-color"]);
+    tree.terragrunt(unit, &["apply", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    tree.edit(
+        "common/versions.hcl",
+        "talos_version      = \"v1.11.5\"",
+        "talos_version      = \"v1.12.0\"",
+    )?;
+    let before = plan()?;
+    assert_eq!(before.code, 0, "nothing is built yet: {before}");
+    tree.pretend_artifacts_of("v1.12.0")?;
+    let after = plan()?;
+    assert_eq!(
+        after.code, 2,
+        "the plan shows what an apply would change: {after}"
+    );
+    after.expect_says(&SHARED_INSTALLER.replace("v1.11.5", "v1.12.0"));
+    assert!(
+        !after.text.contains("must be replaced"),
+        "the secrets of the cluster stay: {after}"
+    );
+    let pin = format!(
+        "artifact_overrides = {{\n installer_image = \"{SHARED_INSTALLER}\"\n talos_version = \"v1.11.5\"\n \
+         kubernetes_version = \"1.31.4\"\n}}"
+    );
+    tree.edit(
+        "clusters/cluster-101/cluster.hcl",
+        "artifact_overrides = {}",
+        &pin,
+    )?;
+    let pinned = plan()?;
+    assert_eq!(pinned.code, 0, "pinned to what it runs: {pinned}");
     Ok(())
 }

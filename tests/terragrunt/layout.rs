@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
+use serde_json::{Value as Json, json};
 use tests::Outcome;
 
 use crate::tree::{Tree, files};
@@ -160,5 +161,82 @@ fn every_unit_of_a_kind_is_the_same_text() -> Outcome {
             "{unit} differs between clusters"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn units_pass_on_what_modules_ask_for() -> Outcome {
+    let tree = Tree::new()?;
+    let run = tree.terragrunt("", &["hcl", "validate", "--inputs", "--strict"])?;
+    run.expect_ok();
+    tree.terragrunt("", &["hcl", "validate"])?.expect_ok();
+    Ok(())
+}
+
+#[test]
+fn one_word_chooses_who_builds_the_images() -> Outcome {
+    let mut tree = Tree::new()?;
+    tree.set("TALOS_BUILD_HOST", "10.0.0.5");
+    let schematic = "common/install-schematic.hcl";
+    let inputs = |tree: &Tree| -> Result<Json, Box<dyn std::error::Error>> {
+        Ok(tree.json("artifacts/images", &["render", "--format", "json"])?["inputs"].clone())
+    };
+
+    let factory = inputs(&tree)?;
+    assert_eq!(factory["mode"], "factory");
+    assert_eq!(factory["custom_extensions"], json!([]));
+    assert_eq!(factory["installer"], Json::Null);
+    for (input, wanted) in [
+        ("talos_version", "v1.11.5"),
+        ("kubernetes_version", "1.31.4"),
+        ("platform", "nocloud"),
+        ("architecture", "amd64"),
+    ] {
+        assert_eq!(factory[input], wanted);
+    }
+    assert_eq!(
+        factory["kernel_args"],
+        json!(["talos.unified_cgroup_hierarchy=1"])
+    );
+    let pinned = factory["system_extensions"].to_string();
+    for extension in [
+        "intel-ucode:20250812@sha256:",
+        "qemu-guest-agent:10.0.2@sha256:",
+        "crun:1.24@sha256:",
+        "ctr:v2.1.5@sha256:",
+    ] {
+        assert!(pinned.contains(extension), "{extension} is not in {pinned}");
+    }
+
+    tree.edit(
+        schematic,
+        "mode        = \"factory\"",
+        "mode        = \"imager\"",
+    )?;
+    let own = inputs(&tree)?;
+    assert_eq!(
+        own["custom_extensions"],
+        json!(["ghcr.io/sulibot/talos-frr-extension:v1.0.18"])
+    );
+    assert_eq!(
+        own["installer"],
+        json!({"repository": "ghcr.io/sulibot/talos-frr-installer", "tag": "v1.11.5", "platform": "metal"})
+    );
+    assert_eq!(own["iso_name"], "talos-frr-v1.11.5-nocloud-amd64.iso");
+    assert_eq!(own["system_extensions"], factory["system_extensions"]);
+
+    tree.edit(
+        schematic,
+        "build_extension      = false",
+        "build_extension      = true",
+    )?;
+    let found = tree.json("artifacts", &["find", "--json", "--dependencies"])?;
+    let images = found
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|unit| unit["path"] == "images")
+        .ok_or("the unit is there")?;
+    assert_eq!(images["dependencies"], json!(["extension"]));
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Tree {
     /// A fresh copy, and credentials that nobody asks for in a plan.
     pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
         let home = Home::open()?;
-        let provider = site::provider(&home)?;
+        let provider = installed(&home)?;
         upstream::ensure(&home)?;
         let directory = tempfile::tempdir()?;
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terragrunt-examples");
@@ -57,6 +57,11 @@ impl Tree {
     /// Sets a variable for all later runs.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a variable away again.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
     }
 
     /// A path below `live`.
@@ -161,19 +166,26 @@ impl Tree {
 
     /// Lets the shared artifacts look as if they were there.
     pub(crate) fn pretend_artifacts(&self) -> Result<(), Box<dyn Error>> {
+        self.pretend_artifacts_of("v1.11.5")
+    }
+
+    /// The same for a version of Talos.
+    pub(crate) fn pretend_artifacts_of(&self, version: &str) -> Result<(), Box<dyn Error>> {
+        let installer = SHARED_INSTALLER.replace("v1.11.5", version);
         self.pretend(
             "artifacts/images",
             &json!({
-                "installer_image": SHARED_INSTALLER, "talos_image_id": "2c80398a",
-                "talos_version": "v1.11.5", "kubernetes_version": "1.31.4",
+                "installer_image": installer, "talos_image_id": "2c80398a",
+                "talos_version": version, "kubernetes_version": "1.31.4",
             }),
         )?;
+        let iso = SHARED_ISO.replace("v1.11.5", version);
         self.pretend(
             "artifacts/registry",
             &json!({
-                "talos_image_file_ids": {"pve01": SHARED_ISO, "pve02": SHARED_ISO, "pve03": SHARED_ISO},
-                "talos_image_file_name": "talos-v1.11.5.iso", "talos_image_id": "2c80398a",
-                "talos_version": "v1.11.5", "kubernetes_version": "1.31.4",
+                "talos_image_file_ids": {"pve01": iso, "pve02": iso, "pve03": iso},
+                "talos_image_file_name": format!("talos-{version}.iso"), "talos_image_id": "2c80398a",
+                "talos_version": version, "kubernetes_version": "1.31.4",
             }),
         )
     }
@@ -183,6 +195,22 @@ impl Tree {
 pub(crate) const SHARED_ISO: &str = "resources:iso/talos-v1.11.5.iso";
 /// The same for the installer.
 pub(crate) const SHARED_INSTALLER: &str = "factory.test/nocloud-installer/2c80398a:v1.11.5";
+
+/// The provider that the lab has installed for these tests, or else the one that is built now.
+fn installed(home: &Home) -> Result<Provider, Box<dyn Error>> {
+    let Some(binary) = std::env::var_os("ETCD_PROVIDER_PATH").map(PathBuf::from) else {
+        return site::provider(home);
+    };
+    let mirror = binary
+        .ancestors()
+        .find(|directory| directory.join("cli.tfrc").is_file())
+        .ok_or_else(|| format!("{} lies in no mirror", binary.display()))?;
+    Ok(Provider {
+        cli_config: mirror.join("cli.tfrc"),
+        helper: PathBuf::new(),
+        binary,
+    })
+}
 
 fn run(command: &mut Command) -> Result<Run, Box<dyn Error>> {
     let output = command.output()?;
@@ -220,14 +248,15 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Paths of all files below `directory`, sorted, relative to it.
+/// Paths of all files below `directory`, sorted, relative to it; not what links lead to.
 pub(crate) fn files(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     fn walk(root: &Path, directory: &Path, found: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            if entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
                 walk(root, &entry.path(), found)?;
-            } else {
+            } else if kind.is_file() {
                 found.push(entry.path().strip_prefix(root)?.display().to_string());
             }
         }
