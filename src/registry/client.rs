@@ -161,6 +161,14 @@ impl Registries {
         })
     }
 
+    /// The same client, but with another [`Settings::patience`]: for a registry that builds what it is asked for.
+    pub fn patient(&self, patience: Duration) -> Result<Self, Error> {
+        Self::new(Settings {
+            patience,
+            ..self.settings().clone()
+        })
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }
