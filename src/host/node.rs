@@ -39,8 +39,13 @@ use crate::{
     session::Session,
 };
 
-/// HTTP/2 windows: large enough that a far host is not slowed down by waiting for permission.
+/// What one call may send ahead of its reader: enough that a far host is not slowed down by waiting
+/// for permission.
 const WINDOW_BYTES: u32 = 16 << 20;
+
+/// What all calls together may: as much as HTTP/2 knows (RFC 9113, 6.9.1). A build that is not read on
+/// for a while must not take the room of other calls on the same host.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
 /// Largest message in both directions. A whole ledger of a host with 40 clusters is below 1 MiB.
 const MESSAGE_LIMIT: usize = 64 << 20;
@@ -132,7 +137,7 @@ impl Node {
         });
         let channel = Endpoint::from_static("http://etcd-node.internal")
             .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(timing.keepalive_interval)
             .keep_alive_timeout(timing.keepalive_timeout)
             .keep_alive_while_idle(true)

@@ -16,6 +16,7 @@ mod clock;
 mod digest;
 mod ensure;
 mod failure;
+mod imager;
 mod install;
 mod journal;
 mod ledger;

@@ -7,7 +7,7 @@ use tokio::{process::Command, runtime::Handle, time::timeout};
 use crate::{failure::Failed, proto::failure::Kind};
 
 /// Where programs are looked for, whatever sudo left of the path.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// For programs that only look something up or change a table.
 const USUAL: Duration = Duration::from_mins(1);

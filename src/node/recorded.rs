@@ -1,10 +1,11 @@
 //! What the host's log says of a call that went well; nothing of one that had nothing to do.
 
 use crate::proto::{
-    AddLearnerResponse, ClearJournalResponse, ControlUnitResponse,
+    AddLearnerResponse, BuiltImage, ClearJournalResponse, ControlUnitResponse,
     CreateCertificateRequestResponse, EnsureResponse, ForgetConsumerResponse, InitialiseCaResponse,
-    InstallCertificateResponse, InstallResponse, MemberResponse, Outcome, RemoveResponse,
-    RenewCertificateResponse, SetDataAsideResponse, SignResponse, WriteJournalResponse,
+    InstallCertificateResponse, InstallResponse, MemberResponse, Outcome, RemoveBuildResponse,
+    RemoveResponse, RenewCertificateResponse, SetDataAsideResponse, SignResponse,
+    WriteJournalResponse,
 };
 
 pub(crate) trait Recorded {
@@ -39,7 +40,20 @@ by_outcome!(
     ForgetConsumerResponse,
     ClearJournalResponse,
     MemberResponse,
+    RemoveBuildResponse,
 );
+
+impl Recorded for BuiltImage {
+    fn recorded(&self) -> Option<String> {
+        let Self {
+            output,
+            size_bytes,
+            sha256,
+            ..
+        } = self;
+        (!self.found).then(|| format!("built {output}, {size_bytes} bytes, SHA-256 {sha256}"))
+    }
+}
 
 impl Recorded for EnsureResponse {
     fn recorded(&self) -> Option<String> {

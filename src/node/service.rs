@@ -11,7 +11,7 @@ use crate::{
     busy::Busy,
     ca, certificate, ensure,
     failure::Failed,
-    install, journal, lock, log, membership, observe,
+    imager, install, journal, lock, log, membership, observe,
     proto::{self as wire, node_server::Node},
     recorded::Recorded,
     remove, renew,
@@ -25,6 +25,7 @@ type Answer<T> = Result<Response<T>, Status>;
 pub(crate) struct Service {
     root: Root,
     held: Arc<lock::Held>,
+    claims: Arc<imager::Claims>,
     busy: Busy,
 }
 
@@ -86,7 +87,7 @@ impl About {
     }
 }
 
-fn panicked(call: &str, error: tokio::task::JoinError) -> Status {
+fn panicked(call: &str, error: tokio::task::JoinError) -> Failed {
     let what = error.try_into_panic().map_or_else(
         |error| error.to_string(),
         |payload| {
@@ -99,7 +100,6 @@ fn panicked(call: &str, error: tokio::task::JoinError) -> Status {
     );
     Failed::internal(call, format!("the helper panicked in {call}: {what}"))
         .hint("This is a defect: please report it with these words.")
-        .into()
 }
 
 impl Service {
@@ -107,6 +107,7 @@ impl Service {
         Self {
             root,
             held: Arc::default(),
+            claims: Arc::default(),
             busy: Busy::new(),
         }
     }
@@ -157,6 +158,9 @@ impl Service {
 
 #[tonic::async_trait]
 impl Node for Service {
+    type BuildImageStream = imager::Stream;
+    type ReadBuildStream = imager::Chunks;
+
     async fn observe(
         &self,
         request: Request<wire::ObserveRequest>,
@@ -417,6 +421,69 @@ impl Node for Service {
         self.change(about, move |root, _| {
             let moved_to = membership::set_data_aside(root, &request)?;
             Ok(wire::SetDataAsideResponse { moved_to })
+        })
+        .await
+    }
+
+    async fn probe_engine(
+        &self,
+        request: Request<wire::ProbeEngineRequest>,
+    ) -> Answer<wire::ProbeEngineResponse> {
+        let (root, request) = (self.root.clone(), request.into_inner());
+        let task = tokio::task::spawn_blocking(move || imager::probe(&root, &request.engine));
+        Ok(Response::new(
+            task.await
+                .map_err(|error| panicked("ProbeEngine", error))??,
+        ))
+    }
+
+    async fn build_image(
+        &self,
+        request: Request<wire::BuildImageRequest>,
+    ) -> Answer<Self::BuildImageStream> {
+        let about = About::new("BuildImage", &request);
+        let request = request.into_inner();
+        let about = about.of("", &format!("{} {}", request.build_id, request.output));
+        let (events, stream) = imager::Events::channel();
+        let (root, claims) = (self.root.clone(), Arc::clone(&self.claims));
+        let (guard, teller) = (self.busy.begin(), events.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let _guard = guard;
+            let result = imager::build(&root, request, &about.operator, &claims, &teller);
+            about.log(&root, &result);
+            result
+        });
+        // The answer is the stream: it is there before the build is.
+        tokio::spawn(async move {
+            let result = task.await;
+            events
+                .end(result.unwrap_or_else(|error| Err(panicked("BuildImage", error))))
+                .await;
+        });
+        Ok(Response::new(stream))
+    }
+
+    async fn read_build(
+        &self,
+        request: Request<wire::ReadBuildRequest>,
+    ) -> Answer<Self::ReadBuildStream> {
+        let (root, request) = (self.root.clone(), request.into_inner());
+        let task = tokio::task::spawn_blocking(move || imager::read(&root, &request));
+        Ok(Response::new(
+            task.await.map_err(|error| panicked("ReadBuild", error))??,
+        ))
+    }
+
+    async fn remove_build(
+        &self,
+        request: Request<wire::RemoveBuildRequest>,
+    ) -> Answer<wire::RemoveBuildResponse> {
+        let about = About::new("RemoveBuild", &request);
+        let request = request.into_inner();
+        let about = about.of("", &request.build_id);
+        let claims = Arc::clone(&self.claims);
+        self.change(about, move |root, by| {
+            imager::remove(root, &request, by, &claims)
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{
     clock, ensure,
     failure::Failed,
-    journal,
+    imager, journal,
     ledger::{ItemKind, Ledger, has_extension},
     lock, observe, record,
     root::Root,
@@ -27,7 +27,7 @@ fn text(root: &Root) -> Result<String, Failed> {
     if let Some(version) = ensure::timer_helper_version(root) {
         line(&mut out, &format!("timers use etcd-node {version}"));
     }
-    if ledger.owners.is_empty() {
+    if ledger.owners.is_empty() && !imager::any(root)? {
         line(&mut out, "nothing was made here");
     }
     for (name, owner) in &ledger.owners {
@@ -73,6 +73,18 @@ fn text(root: &Root) -> Result<String, Failed> {
                 clock::text(entry.started_ms),
                 entry.phase,
                 entry.by
+            ),
+        );
+    }
+    for build in imager::all(root)? {
+        line(
+            &mut out,
+            &format!(
+                "\nbuilt: {} of {} bytes, {} by {}",
+                build.path,
+                build.size_bytes,
+                clock::text(build.built_ms),
+                build.built_by
             ),
         );
     }

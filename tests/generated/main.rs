@@ -22,6 +22,7 @@ fn check(protos: &[&str], files: &[(&str, &str)], server: bool, client: bool) {
         .build_server(server)
         .build_client(client)
         .bytes(".etcd_node.v1.InstallRequest")
+        .bytes(".etcd_node.v1.ReadBuildResponse")
         .out_dir(directory.path())
         .compile_protos(&protos, &[root.join("proto")])
         .expect("protoc is installed and the definitions are valid");

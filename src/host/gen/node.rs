@@ -70,6 +70,16 @@ pub mod failure {
         /// A program that the helper ran failed; `output` holds its last lines.
         ProgramFailed = 17,
         Deadline = 18,
+        /// No container engine that can be used: not installed, not running, not permitted.
+        EngineUnavailable = 19,
+        /// The engine could not get the image; `output` holds its last lines.
+        PullFailed = 20,
+        /// The builder in the container failed; `output` holds its last lines.
+        BuildFailed = 21,
+        /// The builder was content but did not make the expected file; `output` names what it made.
+        OutputMissing = 22,
+        /// The container was killed from outside, for example for want of memory.
+        Killed = 23,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -97,6 +107,11 @@ pub mod failure {
                 Self::NewerFormat => "NEWER_FORMAT",
                 Self::ProgramFailed => "PROGRAM_FAILED",
                 Self::Deadline => "DEADLINE",
+                Self::EngineUnavailable => "ENGINE_UNAVAILABLE",
+                Self::PullFailed => "PULL_FAILED",
+                Self::BuildFailed => "BUILD_FAILED",
+                Self::OutputMissing => "OUTPUT_MISSING",
+                Self::Killed => "KILLED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -121,6 +136,11 @@ pub mod failure {
                 "NEWER_FORMAT" => Some(Self::NewerFormat),
                 "PROGRAM_FAILED" => Some(Self::ProgramFailed),
                 "DEADLINE" => Some(Self::Deadline),
+                "ENGINE_UNAVAILABLE" => Some(Self::EngineUnavailable),
+                "PULL_FAILED" => Some(Self::PullFailed),
+                "BUILD_FAILED" => Some(Self::BuildFailed),
+                "OUTPUT_MISSING" => Some(Self::OutputMissing),
+                "KILLED" => Some(Self::Killed),
                 _ => None,
             }
         }
@@ -1198,6 +1218,268 @@ pub struct SetDataAsideResponse {
     pub moved_to: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProbeEngineRequest {
+    /// "podman" or "docker"; empty takes the first of these that can be used.
+    #[prost(string, tag = "1")]
+    pub engine: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProbeEngineResponse {
+    /// "podman" or "docker".
+    #[prost(string, tag = "1")]
+    pub engine: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// Its program.
+    #[prost(string, tag = "3")]
+    pub path: ::prost::alloc::string::String,
+    /// Free space where builds lie.
+    #[prost(uint64, tag = "4")]
+    pub free_bytes: u64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BuildImageRequest {
+    /// Hash of everything that decides the result, 16 to 64 digits of lower-case hex. Whoever asks with
+    /// the same one gets the same file.
+    #[prost(string, tag = "1")]
+    pub build_id: ::prost::alloc::string::String,
+    /// As in ProbeEngineRequest.
+    #[prost(string, tag = "2")]
+    pub engine: ::prost::alloc::string::String,
+    /// Reference of the builder's image.
+    #[prost(string, tag = "3")]
+    pub image: ::prost::alloc::string::String,
+    /// Arguments of the builder, handed over as they are; no shell is involved.
+    #[prost(string, repeated, tag = "4")]
+    pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Given to the builder on its standard input; empty closes it.
+    #[prost(bytes = "vec", tag = "5")]
+    pub standard_input: ::prost::alloc::vec::Vec<u8>,
+    /// Name of the file that the builder makes in /out.
+    #[prost(string, tag = "6")]
+    pub output: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
+    pub layouts: ::prost::alloc::vec::Vec<OciLayout>,
+    #[prost(enumeration = "build_image_request::Pull", tag = "8")]
+    pub pull: i32,
+    /// All privileges and the host's devices: disk images of Talos below 1.12 need loop devices.
+    #[prost(bool, tag = "9")]
+    pub privileged: bool,
+    /// Free space to insist on before anything is begun, in bytes; 0 is 2 GiB.
+    #[prost(uint64, tag = "10")]
+    pub space_bytes: u64,
+    /// Limit for waiting, and then for pulling and building together, in milliseconds each; 0 is one
+    /// hour.
+    #[prost(uint32, tag = "11")]
+    pub timeout_ms: u32,
+}
+/// Nested message and enum types in `BuildImageRequest`.
+pub mod build_image_request {
+    #[allow(clippy::all)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Pull {
+        /// Pull the builder's image if it is not there.
+        Missing = 0,
+        Never = 1,
+        Always = 2,
+    }
+    impl Pull {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Missing => "MISSING",
+                Self::Never => "NEVER",
+                Self::Always => "ALWAYS",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "MISSING" => Some(Self::Missing),
+                "NEVER" => Some(Self::Never),
+                "ALWAYS" => Some(Self::Always),
+                _ => None,
+            }
+        }
+    }
+}
+/// A directory in the OCI image layout, seen read-only by the builder as /layouts/<name>.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OciLayout {
+    /// \[a-z0-9-\]{1,40}.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Absolute path on the host.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BuildImageEvent {
+    #[prost(oneof = "build_image_event::Event", tags = "1, 2, 3, 4, 5")]
+    pub event: ::core::option::Option<build_image_event::Event>,
+}
+/// Nested message and enum types in `BuildImageEvent`.
+pub mod build_image_event {
+    #[allow(clippy::all)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Phase {
+        Checking = 0,
+        Pulling = 1,
+        Building = 2,
+        Hashing = 3,
+    }
+    impl Phase {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Checking => "CHECKING",
+                Self::Pulling => "PULLING",
+                Self::Building => "BUILDING",
+                Self::Hashing => "HASHING",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CHECKING" => Some(Self::Checking),
+                "PULLING" => Some(Self::Pulling),
+                "BUILDING" => Some(Self::Building),
+                "HASHING" => Some(Self::Hashing),
+                _ => None,
+            }
+        }
+    }
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Event {
+        /// Another call builds the same: who it is. Sent again when that changes.
+        #[prost(string, tag = "1")]
+        WaitingFor(::prost::alloc::string::String),
+        /// What begins now.
+        #[prost(enumeration = "Phase", tag = "2")]
+        Phase(i32),
+        /// One line of the engine's or the builder's output, printable and without secrets. Lines are
+        /// left out when the caller reads too slowly.
+        #[prost(string, tag = "3")]
+        Line(::prost::alloc::string::String),
+        /// How far the phase is, where the engine or the builder tells.
+        #[prost(uint32, tag = "4")]
+        Percent(u32),
+        /// The end.
+        #[prost(message, tag = "5")]
+        Finished(super::BuiltImage),
+    }
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BuiltImage {
+    #[prost(string, tag = "1")]
+    pub build_id: ::prost::alloc::string::String,
+    /// Name and path of the file on the host.
+    #[prost(string, tag = "2")]
+    pub output: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub size_bytes: u64,
+    /// Hex.
+    #[prost(string, tag = "5")]
+    pub sha256: ::prost::alloc::string::String,
+    /// It was there already.
+    #[prost(bool, tag = "6")]
+    pub found: bool,
+    /// Engine, and the builder's image as the engine names it by content.
+    #[prost(string, tag = "7")]
+    pub engine: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub engine_version: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub image_id: ::prost::alloc::string::String,
+    /// Who had it built, and when it was finished in milliseconds since 1970.
+    #[prost(string, tag = "10")]
+    pub built_by: ::prost::alloc::string::String,
+    #[prost(int64, tag = "11")]
+    pub built_ms: i64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadBuildRequest {
+    #[prost(string, tag = "1")]
+    pub build_id: ::prost::alloc::string::String,
+    /// Bytes to leave out at the beginning.
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadBuildResponse {
+    #[prost(oneof = "read_build_response::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<read_build_response::Part>,
+}
+/// Nested message and enum types in `ReadBuildResponse`.
+pub mod read_build_response {
+    #[allow(clippy::all)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// First, and only then.
+        #[prost(message, tag = "1")]
+        Build(super::BuiltImage),
+        #[prost(bytes, tag = "2")]
+        Chunk(::prost::bytes::Bytes),
+    }
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveBuildRequest {
+    #[prost(string, tag = "1")]
+    pub build_id: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveBuildResponse {
+    #[prost(enumeration = "Outcome", tag = "1")]
+    pub outcome: i32,
+    /// Another caller got it too and is still there: it stays.
+    #[prost(bool, tag = "2")]
+    pub in_use: bool,
+    /// Nothing of ours is left on the host, as in RemoveResponse.
+    #[prost(bool, tag = "3")]
+    pub host_clean: bool,
+}
+#[allow(clippy::all)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Outcome {
@@ -1776,6 +2058,109 @@ pub mod node_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("etcd_node.v1.Node", "SetDataAside"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Finds the container engine that builds would use. Changes nothing. ENGINE_UNAVAILABLE says why
+        /// there is none.
+        pub async fn probe_engine(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ProbeEngineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProbeEngineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/ProbeEngine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("etcd_node.v1.Node", "ProbeEngine"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Runs an image builder in a container and tells how it goes; the last event is the result. A
+        /// build that is finished is found, not made again; one that runs is waited for. It goes on to its
+        /// end when the caller goes away, and the next call finds it.
+        pub async fn build_image(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BuildImageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BuildImageEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/BuildImage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("etcd_node.v1.Node", "BuildImage"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Sends what a build made, from an offset: first its facts, then its bytes.
+        pub async fn read_build(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadBuildRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ReadBuildResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/ReadBuild",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("etcd_node.v1.Node", "ReadBuild"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Deletes a finished build, or what is left of one that was cut off.
+        pub async fn remove_build(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveBuildRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveBuildResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/etcd_node.v1.Node/RemoveBuild",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("etcd_node.v1.Node", "RemoveBuild"));
             self.inner.unary(req, path, codec).await
         }
     }

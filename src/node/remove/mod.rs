@@ -13,7 +13,7 @@ use std::{
 use crate::{
     account, atomic, clock, ensure,
     failure::Failed,
-    journal,
+    imager, journal,
     ledger::{self, Item, ItemKind, Ledger, Owner, SharedKind, check_owner, has_extension},
     lock, program,
     proto::{Outcome, RemoveRequest, RemoveResponse, control_unit_request::Verb, failure::Kind},
@@ -338,10 +338,10 @@ fn leave_directory(path: &Path) -> Result<(), Failed> {
     }
 }
 
-/// When no owner and no unfinished creation is left: the host as it was, but for what a person's
-/// data is. The caller holds the host's lock.
-fn leave_if_last(root: &Root, ledger: &Ledger) -> Result<bool, Failed> {
-    if !ledger.owners.is_empty() || !journal::all(root)?.is_empty() {
+/// When no owner, no unfinished creation and no build is left: the host as it was, but for what a
+/// person's data is. The caller holds the host's lock.
+pub(crate) fn leave_if_last(root: &Root, ledger: &Ledger) -> Result<bool, Failed> {
+    if !ledger.owners.is_empty() || !journal::all(root)?.is_empty() || imager::any(root)? {
         return Ok(false);
     }
     for path in ["/opt/etcd-node", ledger::HOME, "/etc/etcd-node"] {
