@@ -186,6 +186,9 @@ pub(crate) struct Up {
     /// Packages that the hosts do not have.
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
+    /// Packages that the hosts have more than usual.
+    #[arg(long, value_delimiter = ',')]
+    with: Vec<String>,
     /// Shows the lab as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -228,6 +231,7 @@ impl Up {
                     is_noexec: self.noexec,
                     has_read_only_usr: self.read_only_usr,
                     without_packages: self.without.clone(),
+                    with_packages: self.with.clone(),
                     ..spec
                 }
             })

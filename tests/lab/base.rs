@@ -1,7 +1,7 @@
 //! Base roots: a Debian release as a directory, made once and shared by all hosts through overlay mounts.
 //!
 //! Two layers: what debootstrap made, and over it a thin one with what makes it a host's root, so that a change of the
-//! latter costs no download.
+//! latter costs no download. Hosts with more packages have a third one (`package.rs`).
 
 use std::fmt;
 use std::fs;
@@ -64,6 +64,16 @@ pub enum Error {
     Debootstrap {
         /// The release.
         release: Release,
+        /// What failed.
+        source: command::Error,
+    },
+    /// Packages that a host has more than the base.
+    #[error("install {packages} over the base of {release}")]
+    Packages {
+        /// The release.
+        release: Release,
+        /// Their names.
+        packages: String,
         /// What failed.
         source: command::Error,
     },
@@ -176,18 +186,36 @@ fn prepare_layer(
     prepared: &Path,
 ) -> Result<(), Error> {
     let unfinished = home.bases().join(format!("{release}-host.unfinished"));
+    layer(release, &unfinished, &[plain], prepared, |root| {
+        prepare(release, root)
+    })
+}
+
+/// Makes a layer of what `work` changes in a root of the layers `below`, uppermost first. The lock of what is made is
+/// held.
+pub(crate) fn layer(
+    release: Release,
+    unfinished: &Path,
+    below: &[&Path],
+    finished: &Path,
+    work: impl FnOnce(&Path) -> Result<(), Error>,
+) -> Result<(), Error> {
     let root = unfinished.join("root");
     // A killed run's mount, if there is one, is undone before its files are removed.
     if run(&["mountpoint", "-q", &root.display().to_string()]).is_ok() {
         unmount(release, &root)?;
     }
-    clear(release, &unfinished)?;
+    clear(release, unfinished)?;
     for part in ["upper", "work", "root"] {
         home::make_directory(&unfinished.join(part))?;
     }
+    let below: Vec<String> = below
+        .iter()
+        .map(|layer| layer.display().to_string())
+        .collect();
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
-        plain.display(),
+        below.join(":"),
         unfinished.join("upper").display(),
         unfinished.join("work").display()
     );
@@ -201,11 +229,11 @@ fn prepare_layer(
         &root.display().to_string(),
     ])
     .map_err(|source| Error::Mount { release, source })?;
-    let result = prepare(release, &root);
+    let result = work(&root);
     unmount(release, &root)?;
     result?;
-    into_place(release, &unfinished.join("upper"), prepared)?;
-    clear(release, &unfinished)
+    into_place(release, &unfinished.join("upper"), finished)?;
+    clear(release, unfinished)
 }
 
 fn unmount(release: Release, root: &Path) -> Result<(), Error> {

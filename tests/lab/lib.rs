@@ -19,6 +19,7 @@ pub mod host;
 pub mod lab;
 pub mod machine;
 pub mod overlay;
+mod package;
 pub mod prerequisite;
 pub mod process;
 pub mod program;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::base;
 use crate::command::{self, run};
 use crate::home::Home;
+use crate::package;
 use crate::spec::HostSpec;
 
 /// A host's root could not be mounted or unmounted.
@@ -68,15 +69,18 @@ pub(crate) fn mount(home: &Home, spec: &HostSpec, directory: &Path) -> Result<()
 
 fn mount_all(home: &Home, spec: &HostSpec, directory: &Path) -> Result<(), Error> {
     let root = root(directory);
-    let [prepared, plain] = base::ensure(home, spec.release)?;
+    let layers = package::ensure(home, spec.release, &spec.with_packages)?;
+    let layers: Vec<String> = layers
+        .iter()
+        .map(|layer| layer.display().to_string())
+        .collect();
     for part in ["upper", "work", "root"] {
         let part = directory.join(part);
         fs::create_dir_all(&part).map_err(|source| Error::Make { path: part, source })?;
     }
     let options = format!(
-        "lowerdir={}:{},upperdir={},workdir={}",
-        prepared.display(),
-        plain.display(),
+        "lowerdir={},upperdir={},workdir={}",
+        layers.join(":"),
         directory.join("upper").display(),
         directory.join("work").display()
     );

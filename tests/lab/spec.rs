@@ -72,6 +72,9 @@ pub struct HostSpec {
     pub has_read_only_usr: bool,
     /// Packages of the base that are removed, by Debian name.
     pub without_packages: Vec<String>,
+    /// Packages that it has more than the base, by Debian name.
+    #[serde(default)]
+    pub with_packages: Vec<String>,
 }
 
 impl HostSpec {
@@ -85,6 +88,7 @@ impl HostSpec {
             is_noexec: false,
             has_read_only_usr: false,
             without_packages: Vec::new(),
+            with_packages: Vec::new(),
         }
     }
 
@@ -101,6 +105,16 @@ impl HostSpec {
     #[must_use]
     pub fn access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same host with more packages, by Debian name.
+    #[must_use]
+    pub fn with_packages(self, packages: &[&str]) -> Self {
+        let with_packages = packages.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            with_packages,
+            ..self
+        }
     }
 
     /// The same host with a disk of its own for `/var`.
