@@ -279,7 +279,8 @@ impl Node {
         self.connection.used_ms.fetch_sub(slept, Ordering::Relaxed);
     }
 
-    async fn error(&self, call: &'static str, status: Status) -> NodeError {
+    /// Types the status by which a call failed, or by which a stream broke off that it had begun.
+    pub async fn error(&self, call: &'static str, status: Status) -> NodeError {
         let kind = if let Some(failure) = failure(&status) {
             NodeErrorKind::Failed(Box::new(failure))
         } else if is_lost(&status) {

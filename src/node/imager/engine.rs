@@ -245,8 +245,9 @@ impl Engine {
         self.question(&words)
             .map(|id| Some(id.trim().trim_start_matches("sha256:").to_owned()))
             .or_else(|failed| {
-                let absent = ["no such image", "image not known", "not found"];
-                has_said(&failed, &absent).then_some(None).ok_or(failed)
+                is_about_absence(&failed, image)
+                    .then_some(None)
+                    .ok_or(failed)
             })
     }
 
@@ -400,7 +401,7 @@ impl Engine {
         let words = ["container", "inspect", "--format", "{{.Id}}", name];
         match self.question(&words) {
             Ok(_) => Ok(true),
-            Err(failed) if has_said(&failed, &["no such container", "not found"]) => Ok(false),
+            Err(failed) if is_about_absence(&failed, name) => Ok(false),
             Err(failed) => Err(failed),
         }
     }
@@ -444,11 +445,16 @@ fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-fn has_said(failed: &Failed, words: &[&str]) -> bool {
+/// The engine says that it does not have `name`, and not that something else is missing.
+fn is_about_absence(failed: &Failed, name: &str) -> bool {
+    let name = name.to_lowercase();
     failed.0.kind() == Kind::ProgramFailed
         && failed.0.output.iter().any(|line| {
             let line = line.to_lowercase();
-            words.iter().any(|word| line.contains(word))
+            line.contains(&name)
+                && ["no such", "not known", "not found"]
+                    .iter()
+                    .any(|words| line.contains(words))
         })
 }
 

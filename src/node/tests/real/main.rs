@@ -4,7 +4,9 @@
 //! `cargo lab test real` brings them along. Fails without them. Each test has a host of its own.
 
 mod authority;
+mod builder;
 mod etcd;
+mod imaging;
 mod issuing;
 mod laying;
 mod member;

@@ -37,35 +37,55 @@ pub(crate) type Node = NodeClient<Channel>;
 pub(crate) struct Station {
     lab: Lab,
     /// Ends when it is dropped, and the helper with it.
-    _ssh: Child,
+    ssh: Child,
     pub(crate) node: Node,
 }
 
 impl Station {
     pub(crate) async fn up(name: &str, release: Release) -> Self {
+        Self::on(name, HostSpec::new(release)).await
+    }
+
+    /// The same with a host of one's own wish.
+    pub(crate) async fn on(name: &str, host: HostSpec) -> Self {
         let helper: PathBuf = std::env::var_os("ETCD_NODE_PATH")
             .expect("ETCD_NODE_PATH names the built helper; `cargo lab test real` sets it")
             .into();
         let home = Home::open().expect("the lab needs root and a place for its files");
         let name = format!("node-{name}-{}", std::process::id());
-        let spec = Spec::ephemeral(&name, vec![HostSpec::new(release)]);
+        let spec = Spec::ephemeral(&name, vec![host]);
         let lab = Lab::up(&home, &spec).expect("the lab comes up");
         let host = &lab.hosts()[0];
         let place = host.root_directory().join(HELPER.trim_start_matches('/'));
         fs::copy(&helper, place)
             .unwrap_or_else(|error| panic!("copy {} to the host: {error}", helper.display()));
-        let (ssh, node) = tokio::time::timeout(PATIENCE, serve(host))
-            .await
-            .expect("the helper announces itself in time");
-        Self {
-            lab,
-            _ssh: ssh,
-            node,
-        }
+        let (ssh, node) = connect(host).await;
+        Self { lab, ssh, node }
+    }
+
+    /// Cuts the connection, as a network does, and makes another with a helper of its own.
+    pub(crate) async fn reconnect(&mut self) {
+        // It may have ended with its helper.
+        let _ = self.ssh.kill().await;
+        (self.ssh, self.node) = connect(&self.lab.hosts()[0]).await;
+    }
+
+    /// Takes the host's power away, gives it back, and starts a helper there.
+    pub(crate) async fn power_cycle(&mut self) {
+        let host = &self.lab.hosts()[0];
+        host.kill().expect("the power is off");
+        host.boot().expect("it comes up again");
+        self.reconnect().await;
     }
 
     pub(crate) fn address(&self) -> String {
         self.lab.hosts()[0].address().to_string()
+    }
+
+    /// A file of the host as this machine sees it.
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
+        let root = self.lab.hosts()[0].root_directory();
+        root.join(path.trim_start_matches('/'))
     }
 
     /// What a command prints that must succeed, run as root on the host.
@@ -137,6 +157,12 @@ pub(crate) fn plain_file() -> File {
 }
 
 /// Starts the helper on the host and connects to it.
+async fn connect(host: &Host) -> (Child, Node) {
+    tokio::time::timeout(PATIENCE, serve(host))
+        .await
+        .expect("the helper announces itself in time")
+}
+
 async fn serve(host: &Host) -> (Child, Node) {
     let mut ssh = Command::from(host.ssh());
     ssh.arg(format!("{HELPER} serve n0nce"))
