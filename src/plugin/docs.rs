@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use crate::{
+    provider::Signature,
     schema::{Attribute, Block, Mode, NestedBlock, Nesting, Schema},
     types::{Object, Type},
 };
@@ -50,6 +51,33 @@ pub fn page(page: &Page<'_>, schema: &Schema) -> String {
     let trimmed = text.trim_end().len();
     text.truncate(trimmed);
     text.push('\n');
+    text
+}
+
+/// Renders the page of a function of the provider `provider`.
+pub fn function_page(provider: &str, signature: &Signature, example: &str) -> String {
+    let Signature {
+        name,
+        parameters,
+        result,
+        summary,
+        description,
+    } = signature;
+    let taken: Vec<String> = parameters
+        .iter()
+        .map(|(name, ty, _)| format!("{name} {ty}"))
+        .collect();
+    let mut text = format!(
+        "---\npage_title: \"{name} function - {provider}\"\nsubcategory: \"\"\ndescription: |-\n  \
+         {summary}\n---\n\n<!-- Generated from the schema: change the schema, not this page. -->\n\n\
+         # function: {name}\n\n{description}\n\n## Example\n\n```terraform\n{}\n```\n\n## Signature\n\n\
+         ```text\n{name}({}) {result}\n```\n\n## Arguments\n\n",
+        example.trim_end(),
+        taken.join(", ")
+    );
+    for (index, (name, ty, description)) in (1..).zip(parameters) {
+        let _ = writeln!(text, "{index}. `{name}` ({ty}) {description}");
+    }
     text
 }
 
