@@ -3,10 +3,12 @@
 
 pub mod client;
 pub mod cluster;
+pub mod desk;
 pub mod footprint;
 pub mod site;
 
-pub use site::{Run, Site};
+pub use desk::{Desk, Run};
+pub use site::Site;
 
 /// What a test gives back.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
