@@ -10,7 +10,11 @@ use host::proto::{
 use planner::{name::NodeKey, rendered::RenderedFile};
 use tf_plugin::{Attribute, Diagnostic, Diagnostics, Path, Type, Value};
 
-use crate::{executor::Ensure, hosts::Hosts, report::Trouble};
+use crate::{
+    executor::Ensure,
+    hosts::Hosts,
+    report::{Told, Trouble},
+};
 
 /// The helper's word for what was done.
 pub(crate) fn ensured(outcome: Outcome) -> Ensure {

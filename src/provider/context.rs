@@ -6,13 +6,14 @@ use host::{Pool, Profile, Target};
 use planner::node::NodeWish;
 use tokio::sync::watch;
 
-use crate::download::Downloads;
+use crate::{download::Downloads, services::Services};
 
 /// A configured provider. Each Configure makes one: what was stopped stays stopped, what comes after
 /// is not, in a process that serves several runs too (`-debug`).
 pub(crate) struct Context {
     pub(crate) pool: Pool,
     pub(crate) downloads: Downloads,
+    pub(crate) services: Services,
     pub(crate) default_profile: Arc<Profile>,
     pub(crate) profiles: BTreeMap<String, Arc<Profile>>,
     /// Who works on the hosts, for locks, journals and logs there.

@@ -73,7 +73,7 @@ pub(crate) enum Retry {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error<S: Debug + Display, E: std::error::Error + 'static> {
     /// The hosts could not be looked at.
-    #[error("looking at the hosts failed")]
+    #[error("looking at what is there failed")]
     Observe(#[source] E),
     /// A step failed for good.
     #[error("{step} failed")]

@@ -8,7 +8,7 @@ use tf_plugin::{
     provider::{Identity, Import},
 };
 
-use crate::{context::Context, hosts::Hosts, nodes};
+use crate::{context::Context, hosts::Hosts, nodes, report::Told};
 use host::proto::ObserveRequest;
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,6 +13,7 @@ mod executor;
 mod facts;
 mod helper;
 mod hosts;
+mod http;
 mod import;
 mod issuer;
 mod life;
@@ -20,8 +21,10 @@ mod nodes;
 mod programs;
 mod provider;
 mod report;
+mod services;
 mod session;
 mod ssh;
+mod talos_artifact;
 mod timeouts;
 
 pub use provider::EtcdProvider;

@@ -16,7 +16,7 @@ use crate::{
     facts::Facts,
     hosts::Hosts,
     import,
-    report::{Trouble, sentence},
+    report::{Told, Trouble, sentence},
     timeouts,
 };
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use host::{Pool, Profile};
 use tf_plugin::{
     Attribute, Block, Diagnostic, Diagnostics, NestedBlock, Nesting, Path, Schema, Type, Value,
-    provider::{Provider, Resource},
+    provider::{Function, Provider, Resource},
 };
 use tokio::sync::watch;
 
@@ -19,7 +19,8 @@ use crate::{
     download::{Downloads, Source},
     etcd_cluster::EtcdCluster,
     etcd_step_ca::EtcdStepCa,
-    helper, ssh,
+    helper, services, ssh,
+    talos_artifact::{SchematicId, TalosArtifact},
 };
 
 /// The setup that all resources share.
@@ -97,6 +98,7 @@ impl EtcdProvider {
         Setup::Ready(Arc::new(Context {
             pool: Pool::new(helpers, &operator),
             downloads: Downloads::new(source, cache),
+            services: services::read(config, diagnostics),
             default_profile,
             profiles,
             operator,
@@ -139,6 +141,7 @@ impl Provider for EtcdProvider {
     fn schema(&self) -> Schema {
         let text = |name, description: &str| Attribute::optional(name, Type::String, description);
         let mut blocks = ssh::blocks();
+        blocks.extend(services::blocks());
         blocks.push(NestedBlock {
             name: "download",
             nesting: Nesting::Single,
@@ -177,13 +180,20 @@ impl Provider for EtcdProvider {
         vec![
             Arc::new(EtcdCluster::new(Arc::clone(&self.shared))),
             Arc::new(EtcdStepCa::new(Arc::clone(&self.shared))),
+            Arc::new(TalosArtifact::new(Arc::clone(&self.shared))),
+            Arc::new(TalosArtifact::copy(Arc::clone(&self.shared))),
         ]
+    }
+
+    fn functions(&self) -> Vec<Arc<dyn Function>> {
+        vec![Arc::new(SchematicId)]
     }
 
     async fn validate(&self, config: &Value) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
         if config.is_wholly_known() {
             read_ssh(config, &mut diagnostics);
+            services::read(config, &mut diagnostics);
         }
         diagnostics
     }

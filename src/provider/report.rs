@@ -102,15 +102,31 @@ impl Trouble {
             other => chain(other),
         }
     }
+}
 
+/// A failure that can be told to a person.
+pub(crate) trait Told: StdError + 'static {
     /// As an error with a summary of the caller's.
-    pub(crate) fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
+    fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic;
+}
+
+impl Told for Trouble {
+    fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
         let parts = [sentence(&self.line()), self.holds(), hint(&self.hint())];
-        let diagnostic = Diagnostic::error(summary, paragraph(&parts));
-        match self.place() {
-            Some(place) => diagnostic.at(place),
-            None => diagnostic,
-        }
+        told(summary, &parts, self.place())
+    }
+}
+
+/// An error of sentences, at its place.
+pub(crate) fn told(
+    summary: impl Into<String>,
+    sentences: &[String],
+    place: Option<Path>,
+) -> Diagnostic {
+    let diagnostic = Diagnostic::error(summary, paragraph(sentences));
+    match place {
+        Some(place) => diagnostic.at(place),
+        None => diagnostic,
     }
 }
 
@@ -163,6 +179,11 @@ fn paragraph(parts: &[String]) -> String {
     parts.join(" ").replace(" \n", "\n")
 }
 
+/// Blocks that stand at most once: a name follows.
+const BLOCKS: [&str; 3] = ["builder", "installer", "overlay"];
+/// Lists, and blocks that stand several times: a number follows.
+const LISTS: [&str; 4] = ["extension_images", "extensions", "kernel_args", "proxmox"];
+
 /// Problems of the planner at their places.
 pub(crate) fn problems(problems: Problems) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
@@ -174,12 +195,24 @@ pub(crate) fn problems(problems: Problems) -> Diagnostics {
         };
         let mut place = problem.place.into_iter();
         let path = place.next().map(|attribute| {
-            // Core finds the line of an attribute or of an entry in it; one step further, and it
-            // points at the whole resource.
+            let is_block = BLOCKS.contains(&attribute.as_str());
             let path = Path::attribute(attribute);
-            match place.next() {
-                Some(key) => path.key(key),
-                None => path,
+            // Core finds the line of an attribute, of an entry in it, and of an attribute of a block;
+            // one step further, and it points at the whole resource.
+            match (place.next(), place.next()) {
+                (Some(member), _) if is_block => path.member(member),
+                (Some(index), member)
+                    if index.parse::<i64>().is_ok()
+                        && LISTS.contains(&path.to_string().as_str()) =>
+                {
+                    let path = path.index(index.parse().unwrap_or_default());
+                    match member {
+                        Some(member) => path.member(member),
+                        None => path,
+                    }
+                }
+                (Some(key), _) => path.key(key),
+                (None, _) => path,
             }
         });
         diagnostics.push(match path {
@@ -191,15 +224,15 @@ pub(crate) fn problems(problems: Problems) -> Diagnostics {
 }
 
 /// Why a run did not come to its end, and what was not done.
-pub(crate) fn run<S: Debug + Display>(
+pub(crate) fn run<S: Debug + Display, E: Told>(
     what: &str,
-    error: &executor::Error<S, Trouble>,
+    error: &executor::Error<S, E>,
     next: &str,
 ) -> Diagnostic {
     use executor::Error;
     let mut diagnostic = match error {
         Error::Observe(trouble) => {
-            trouble.diagnostic(format!("{what}: looking at the hosts failed"))
+            trouble.diagnostic(format!("{what}: looking at what is there failed"))
         }
         Error::Step { step, source, left } => {
             let mut diagnostic = source.diagnostic(format!("{what}: could not {step}"));

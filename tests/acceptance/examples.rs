@@ -23,7 +23,13 @@ fn every_example_is_valid() -> Outcome {
             format!("{provider}\n{resource}"),
         ));
     }
-    assert_eq!(configurations.len(), 4, "{configurations:?}");
+    for entry in fs::read_dir(examples.join("functions"))?.flatten() {
+        configurations.push((
+            entry.file_name().to_string_lossy().into_owned(),
+            fs::read_to_string(entry.path().join("function.tf"))?,
+        ));
+    }
+    assert_eq!(configurations.len(), 7, "{configurations:?}");
     let site = Site::new("examples", vec![HostSpec::new(Release::Bookworm)])?;
     for (name, text) in configurations {
         site.write("main.tf", &text)?;

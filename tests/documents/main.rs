@@ -11,7 +11,7 @@ use std::{
 use provider::EtcdProvider;
 use tf_plugin::{
     Schema,
-    docs::{Page, page},
+    docs::{Page, function_page, page},
     provider::{Provider, Resource},
 };
 
@@ -61,7 +61,8 @@ fn every_resource_has_its_page_and_example() {
         let name = resource.type_name();
         let (hcl, import) = (
             example(&format!("resources/{name}/resource.tf")),
-            example(&format!("resources/{name}/import.sh")),
+            fs::read_to_string(root().join(format!("examples/resources/{name}/import.sh")))
+                .unwrap_or_default(),
         );
         let about = Page {
             name,
@@ -73,6 +74,18 @@ fn every_resource_has_its_page_and_example() {
         check(
             &format!("resources/{short}.md"),
             &page(&about, &resource.schema()),
+        );
+    }
+}
+
+#[test]
+fn every_function_has_its_page_and_example() {
+    for function in EtcdProvider::new().functions() {
+        let signature = function.signature();
+        let hcl = example(&format!("functions/{}/function.tf", signature.name));
+        check(
+            &format!("functions/{}.md", signature.name),
+            &function_page("etcd", &signature, &hcl),
         );
     }
 }

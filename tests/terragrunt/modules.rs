@@ -1,5 +1,7 @@
 //! Every module passes its own tests.
 
+use std::fs;
+
 use tests::Outcome;
 
 use crate::tree::{Tree, files};
@@ -28,6 +30,18 @@ macro_rules! modules {
                 check($name)
             }
         )*
+
+        #[test]
+        fn none_is_forgotten() -> Outcome {
+            let tree = Tree::new()?;
+            let mut there = Vec::new();
+            for entry in fs::read_dir(tree.module(""))? {
+                there.push(entry?.file_name().to_string_lossy().into_owned());
+            }
+            there.sort();
+            assert_eq!(there, [$($name),*]);
+            Ok(())
+        }
     };
 }
 
@@ -43,4 +57,6 @@ modules! {
     talos_compute: "talos-compute",
     talos_config: "talos-config",
     talos_extension: "talos-extension",
+    talos_images: "talos-images",
+    talos_registry: "talos-registry",
 }

@@ -78,3 +78,16 @@ fn a_plan_with_mocks_is_worth_nothing_later() -> Outcome {
     assert!(!plan.text.contains("mock-"), "{plan}");
     Ok(())
 }
+#[test]
+fn the_whole_tree_plans_before_anything_exists() -> Outcome {
+    let tree = Tree::new()?;
+    for command in ["init", "validate", "plan"] {
+        let run = tree.all("", &[command, "-no-color"])?;
+        run.expect_ok();
+        // All but the optional extension.
+        run.expect_says("Run Summary 18 units");
+        run.expect_says("Succeeded 17");
+        run.expect_says("Excluded 1");
+    }
+    Ok(())
+}

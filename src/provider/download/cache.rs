@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Archive, Error, Wanted, source};
 
 /// `$XDG_CACHE_HOME/terraform-provider-etcd`, or the same below `~/.cache`.
-pub(super) fn default_directory() -> Option<PathBuf> {
+pub(crate) fn default_directory() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     set("XDG_CACHE_HOME")
         .map(PathBuf::from)

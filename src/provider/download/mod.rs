@@ -15,6 +15,9 @@ use std::{
 
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::http;
+
+pub(crate) use cache::default_directory;
 pub(crate) use release::{Architecture, Program, Release};
 pub(crate) use source::Source;
 
@@ -45,6 +48,9 @@ pub(crate) enum Error {
         /// What the HTTP client says.
         source: reqwest::Error,
     },
+    /// Nothing can be fetched at all.
+    #[error(transparent)]
+    Client(http::Error),
     /// The source answers with something else than the file.
     #[error("fetching {place} was answered with status {status}")]
     Status {
@@ -103,7 +109,7 @@ impl Error {
             Self::Checksum { place, .. } => format!(
                 "do not use {place}: fetch the archive anew, and compare with what the project publishes."
             ),
-            Self::File { .. } => String::new(),
+            Self::File { .. } | Self::Client(_) => String::new(),
             Self::NoCache => "set download { cache = … }.".to_owned(),
         }
     }
@@ -135,7 +141,7 @@ impl Downloads {
     pub(crate) fn new(source: Source, cache: Option<PathBuf>) -> Self {
         Self {
             source,
-            cache: cache.or_else(cache::default_directory),
+            cache: cache.or_else(default_directory),
             client: OnceCell::new(),
             known: Mutex::default(),
         }
@@ -224,12 +230,7 @@ impl Downloads {
 
     async fn client(&self) -> Result<&reqwest::Client, Error> {
         self.client
-            .get_or_try_init(|| async {
-                source::client().map_err(|source| Error::Fetch {
-                    place: "the mirror".to_owned(),
-                    source,
-                })
-            })
+            .get_or_try_init(|| async { source::client().map_err(Error::Client) })
             .await
     }
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{Error, Release};
+use crate::http;
 
 /// Where archives come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,33 +50,8 @@ impl Source {
 /// A slow mirror is fine, a silent one is not.
 const SILENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .read_timeout(SILENCE)
-        .user_agent(concat!(
-            "terraform-provider-etcd/",
-            env!("CARGO_PKG_VERSION")
-        ))
-        .tls_backend_preconfigured(tls())
-        .hickory_dns(true)
-        .build()
-}
-
-/// The system's roots, and Mozilla's where there are none, as in a minimal container image.
-fn tls() -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .expect("aws-lc-rs supports the default protocol versions")
-    .with_root_certificates(roots)
-    .with_no_client_auth()
+pub(super) fn client() -> Result<reqwest::Client, http::Error> {
+    http::client(SILENCE, None)
 }
 
 pub(super) async fn head(client: &reqwest::Client, url: &str) -> Result<(), Error> {

@@ -28,7 +28,9 @@ use crate::{
     hosts::Hosts,
     import,
     life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
-    nodes, report, session, timeouts,
+    nodes,
+    report::{self, Told},
+    session, timeouts,
 };
 
 /// A cluster that can be worked on.

@@ -51,7 +51,7 @@ run "the_imager_is_given_images_and_names" {
     error_message = "the name that is published"
   }
   assert {
-    condition     = talos_artifact.this.installer[0].repository == "ghcr.io/sulibot/talos-frr-installer" && talos_artifact.this.installer[0].tag == "v1.11.5" && talos_artifact.this.installer[0].platform == "metal"
+    condition     = talos_artifact.this.installer.repository == "ghcr.io/sulibot/talos-frr-installer" && talos_artifact.this.installer.tag == "v1.11.5" && talos_artifact.this.installer.platform == "metal"
     error_message = "the installer that is published"
   }
 }

@@ -1,0 +1,114 @@
+//! Why a step or a look failed, and how a person is told.
+
+use std::sync::Arc;
+
+use tf_plugin::{Diagnostic, Path};
+
+use super::{factory, images};
+use crate::{
+    executor::Retry,
+    report::{self, Told, Trouble, sentence},
+};
+
+/// Why something could not be done for an artifact.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The factory.
+    #[error("the factory did not give what was asked for")]
+    Factory(#[from] factory::Error),
+    /// The Proxmox cluster.
+    #[error("Proxmox did not do what was asked")]
+    Proxmox(#[from] proxmox::Error),
+    /// A registry.
+    #[error("the registry did not do what was asked")]
+    Registry(#[from] Arc<registry::Error>),
+    /// This machine.
+    #[error("the image cannot be kept here")]
+    Image(#[from] images::Error),
+    /// The build host.
+    #[error("the build host did not do what was asked")]
+    Builder(#[from] Trouble),
+    /// The configuration names no Proxmox cluster.
+    #[error("the provider has no proxmox block and no PROXMOX_VE_ENDPOINT is set")]
+    NoProxmox,
+    /// Something is as it must not be.
+    #[error("{why}")]
+    Refused {
+        /// A fragment.
+        why: String,
+        /// What to do next, as a sentence.
+        hint: String,
+        /// The attribute where that is done.
+        place: Option<&'static str>,
+    },
+    /// Somebody else is at it.
+    #[error("{0}")]
+    Wait(String),
+}
+
+impl From<registry::Error> for Fault {
+    fn from(error: registry::Error) -> Self {
+        Self::Registry(Arc::new(error))
+    }
+}
+
+impl Fault {
+    /// Whether trying again helps.
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Wait(_) => Retry::NotYet,
+            // The build goes on without us, and is found again.
+            Self::Builder(trouble) if trouble.is_unreachable() => Retry::Transient,
+            // The clients have tried again already, as often as it makes sense.
+            _ => Retry::Permanent,
+        }
+    }
+
+    /// In one line, without what comes next.
+    pub(super) fn line(&self) -> String {
+        match self {
+            Self::Factory(error) => report::chain(error),
+            Self::Proxmox(error) => report::chain(error),
+            Self::Registry(error) => report::chain(&**error),
+            Self::Image(error) => report::chain(error),
+            Self::Builder(trouble) => trouble.line(),
+            other => other.to_string(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Factory(error) => error.hint(),
+            Self::Proxmox(error) => error.hint(),
+            Self::Registry(error) => error.hint().unwrap_or_default(),
+            Self::Image(error) => error.hint(),
+            Self::NoProxmox => {
+                "give the provider a proxmox block with endpoint and api_token.".to_owned()
+            }
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::Builder(_) | Self::Wait(_) => String::new(),
+        }
+    }
+
+    fn place(&self) -> Option<Path> {
+        match self {
+            Self::Builder(_) => Some(Path::attribute("builder")),
+            Self::NoProxmox => Some(Path::attribute("proxmox")),
+            Self::Refused { place, .. } => place.map(Path::attribute),
+            Self::Registry(error) if matches!(**error, registry::Error::OtherContent { .. }) => {
+                Some(Path::attribute("installer"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Told for Fault {
+    fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
+        if let Self::Builder(trouble) = self {
+            return trouble.diagnostic(summary).at(Path::attribute("builder"));
+        }
+        let parts = [sentence(&self.line()), report::hint(&self.hint())];
+        report::told(summary, &parts, self.place())
+    }
+}

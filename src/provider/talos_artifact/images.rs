@@ -1,0 +1,328 @@
+//! Images on this machine on their way from a factory to storages: fetched once, whoever wants them,
+//! unpacked where needed, and gone when they have arrived.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::factory::Fetched;
+use crate::download;
+
+/// Why an image cannot be kept here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No place is known.
+    #[error("no directory for images is known: neither XDG_CACHE_HOME nor HOME is set")]
+    NoPlace,
+    /// The system refuses.
+    #[error("using {path} failed", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// The bytes are not those that were wanted.
+    #[error("SHA-256 of {place} is {found}, wanted {wanted}")]
+    Checksum {
+        place: String,
+        found: String,
+        wanted: String,
+    },
+}
+
+impl Error {
+    /// What to do next, as a sentence.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::NoPlace => "set XDG_CACHE_HOME to a directory with space for images.".to_owned(),
+            Self::File { path, .. } => format!(
+                "see that there is space and permission at {}; XDG_CACHE_HOME names another place.",
+                path.display()
+            ),
+            Self::Checksum { place, .. } => {
+                format!("do not use {place}: it was changed since it was recorded.")
+            }
+        }
+    }
+}
+
+/// What is written beside a whole image.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    sha256: String,
+    size_bytes: u64,
+}
+
+/// The place of one image, held by one process at a time.
+#[derive(Debug)]
+pub(super) struct Slot {
+    directory: PathBuf,
+    // Closing the file gives the lock back, however this process ends.
+    _lock: File,
+}
+
+impl Slot {
+    /// Waits for other processes that want the same content.
+    pub(super) async fn lock(content: &str) -> Result<Self, Error> {
+        let base = download::default_directory().ok_or(Error::NoPlace)?;
+        let key = hex::encode(Sha256::digest(content.as_bytes()));
+        Self::lock_in(base.join("images").join(&key[..32])).await
+    }
+
+    async fn lock_in(directory: PathBuf) -> Result<Self, Error> {
+        blocking(move || {
+            let failed = |source| Error::File {
+                path: directory.clone(),
+                source,
+            };
+            loop {
+                fs::create_dir_all(&directory).map_err(failed)?;
+                let path = directory.join("lock");
+                let lock = match File::create(&path) {
+                    Ok(lock) => lock,
+                    // Its former holder was just clearing it away.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(failed(error)),
+                };
+                lock.lock().map_err(failed)?;
+                if is_same(&lock, &path) {
+                    return Ok(Self {
+                        directory: directory.clone(),
+                        _lock: lock,
+                    });
+                }
+            }
+        })
+        .await
+    }
+
+    /// Where the image is written before it is whole.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        self.directory.join("unfinished")
+    }
+
+    /// Where the whole image is.
+    pub(super) fn image(&self) -> PathBuf {
+        self.directory.join("image")
+    }
+
+    fn record(&self) -> PathBuf {
+        self.directory.join("image.json")
+    }
+
+    /// The image, if a former run got it here whole.
+    pub(super) fn found(&self) -> Option<Fetched> {
+        let text = fs::read(self.record()).ok()?;
+        let record: Record = serde_json::from_slice(&text).ok()?;
+        let found = fs::metadata(self.image()).ok()?;
+        (found.len() == record.size_bytes).then_some(Fetched {
+            size_bytes: record.size_bytes,
+            sha256: record.sha256,
+        })
+    }
+
+    /// Takes what was written as the image, unpacked if it is packed with zstd.
+    pub(super) async fn finish(&self, fetched: Fetched, is_packed: bool) -> Result<Fetched, Error> {
+        let (from, to, record) = (self.unfinished(), self.image(), self.record());
+        blocking(move || {
+            let image = if is_packed {
+                let plain = from.with_extension("plain");
+                let image = unpack(&from, &plain).map_err(|source| Error::File {
+                    path: plain.clone(),
+                    source,
+                })?;
+                let _ = fs::remove_file(&from);
+                rename(&plain, &to)?;
+                image
+            } else {
+                rename(&from, &to)?;
+                fetched
+            };
+            let text = serde_json::to_vec(&Record {
+                sha256: image.sha256.clone(),
+                size_bytes: image.size_bytes,
+            })
+            .expect("a record is JSON");
+            fs::write(&record, text).map_err(|source| Error::File {
+                path: record.clone(),
+                source,
+            })?;
+            Ok(image)
+        })
+        .await
+    }
+
+    /// Clears the image away: it has arrived.
+    pub(super) fn clear(self) {
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            tracing::warn!(path = %self.directory.display(), error = %error, "an image stays in the cache");
+        }
+    }
+}
+
+/// Whether a lock file is still the one at its path.
+fn is_same(lock: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (lock.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(|source| Error::File {
+        path: to.to_owned(),
+        source,
+    })
+}
+
+/// Hashes what it passes on.
+struct Hashing<W> {
+    inner: W,
+    digest: Sha256,
+    size_bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(buffer)?;
+        self.digest.update(&buffer[..count]);
+        self.size_bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn unpack(from: &Path, to: &Path) -> io::Result<Fetched> {
+    let mut writer = Hashing {
+        inner: BufWriter::with_capacity(256 * 1024, File::create(to)?),
+        digest: Sha256::new(),
+        size_bytes: 0,
+    };
+    zstd::stream::copy_decode(BufReader::new(File::open(from)?), &mut writer)?;
+    writer.flush()?;
+    Ok(Fetched {
+        size_bytes: writer.size_bytes,
+        sha256: hex::encode(writer.digest.finalize()),
+    })
+}
+
+/// Copies an image to a path of the user's, replacing what is there at once.
+pub(super) async fn copy(image: PathBuf, to: PathBuf) -> Result<(), Error> {
+    blocking(move || {
+        let failed = |source| Error::File {
+            path: to.clone(),
+            source,
+        };
+        let directory = to
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(directory).map_err(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        let mut source = File::open(&image).map_err(failed)?;
+        io::copy(&mut source, file.as_file_mut()).map_err(failed)?;
+        file.persist(&to).map_err(|error| failed(error.error))?;
+        Ok(())
+    })
+    .await
+}
+
+/// Size and SHA-256 of a file; `None` if it is not there.
+pub(super) async fn look(path: PathBuf) -> Result<Option<Fetched>, Error> {
+    blocking(move || {
+        let failed = |source| Error::File {
+            path: path.clone(),
+            source,
+        };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut writer = Hashing {
+            inner: io::sink(),
+            digest: Sha256::new(),
+            size_bytes: 0,
+        };
+        io::copy(&mut file, &mut writer).map_err(failed)?;
+        Ok(Some(Fetched {
+            size_bytes: writer.size_bytes,
+            sha256: hex::encode(writer.digest.finalize()),
+        }))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("work on files does not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn slot(directory: &Path) -> Slot {
+        Slot::lock_in(directory.join("images/1"))
+            .await
+            .expect("a slot")
+    }
+
+    #[tokio::test]
+    async fn an_image_is_found_again_until_it_is_cleared_away() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = slot(directory.path()).await;
+        assert_eq!(first.found(), None);
+        fs::write(
+            first.unfinished(),
+            zstd::encode_all(&b"image"[..], 3).expect("packed"),
+        )
+        .expect("a file");
+        let packed = Fetched {
+            size_bytes: 0,
+            sha256: String::new(),
+        };
+        let image = first.finish(packed, true).await.expect("an image");
+        assert_eq!(image.size_bytes, 5);
+        assert_eq!(image.sha256, hex::encode(Sha256::digest(b"image")));
+        drop(first);
+        let second = slot(directory.path()).await;
+        assert_eq!(second.found(), Some(image.clone()));
+        let place = directory.path().join("out/x.raw");
+        copy(second.image(), place.clone()).await.expect("a copy");
+        assert_eq!(look(place).await.expect("looked"), Some(image));
+        second.clear();
+        assert_eq!(slot(directory.path()).await.found(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_off_is_not_an_image() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = slot(directory.path()).await;
+        fs::write(first.unfinished(), "image").expect("a file");
+        let image = Fetched {
+            size_bytes: 5,
+            sha256: String::new(),
+        };
+        first.finish(image, false).await.expect("an image");
+        fs::write(first.image(), "im").expect("a file");
+        assert_eq!(first.found(), None);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_is_no_error() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(
+            look(directory.path().join("x")).await.expect("looked"),
+            None
+        );
+    }
+}

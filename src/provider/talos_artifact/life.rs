@@ -1,0 +1,599 @@
+//! Plan, create, read, update and delete an artifact or a copy.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use planner::{
+    facts::Fact,
+    problem::Problems,
+    talos_artifact::{self as planner_artifact, Desired, Observed, Offer, Source, check_offer},
+};
+use tf_plugin::{
+    Diagnostic, Diagnostics, Path, Value,
+    provider::{Change, Current, Outcome, Plan},
+};
+
+use super::{
+    build::Builder,
+    factory::Factory,
+    fault::Fault,
+    look::{self, Depth},
+    schema, state,
+    wish::{self, BuildHost},
+    work::ArtifactWork,
+};
+use crate::{
+    common::{self, text},
+    context::{Context, Setup},
+    executor,
+    life::{errors, limits, not_read, ready},
+    report::{self, Told, sentence},
+    services::Services,
+    session, timeouts,
+};
+
+/// Which of the two resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `talos_artifact`.
+    Artifact,
+    /// `talos_artifact_copy`.
+    Copy,
+}
+
+impl Kind {
+    pub(super) fn wish(
+        self,
+        values: &Value,
+        services: Option<&Services>,
+        server_id: Option<String>,
+        diagnostics: &mut Diagnostics,
+    ) -> wish::Read {
+        match self {
+            Self::Artifact => wish::artifact(values, services, server_id, diagnostics),
+            Self::Copy => wish::copy(values, diagnostics),
+        }
+    }
+}
+
+fn services(setup: &Setup) -> Option<&Services> {
+    match setup {
+        Setup::Ready(context) => Some(&context.services),
+        _ => None,
+    }
+}
+
+/// The id that a factory with logins gave to this content, if a state has one.
+fn server_id(
+    kind: Kind,
+    values: &Value,
+    prior: &Value,
+    services: Option<&Services>,
+) -> Option<String> {
+    let local = |values: &Value| {
+        let read = kind.wish(values, services, None, &mut Diagnostics::new());
+        read.desired?.schematic_id().map(ToString::to_string)
+    };
+    let told = text(prior, "schematic_id")?;
+    let before = local(prior)?;
+    (told != before && local(values)? == before).then_some(told)
+}
+
+/// Whether the factory gives ids of its own, which only it can tell.
+fn asks_factory(services: Option<&Services>, desired: &Desired) -> bool {
+    match (&desired.source, services) {
+        (Source::Factory { url, .. }, Some(services)) => {
+            services.factory_at(Some(url)).credentials.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// What it is called in sentences.
+fn called(desired: &Desired) -> String {
+    if desired.has_image() {
+        format!("Talos image {}", desired.file_name)
+    } else {
+        let installer = desired.installer_image().unwrap_or_default();
+        format!("Talos installer {installer}")
+    }
+}
+
+/// An artifact that can be worked on.
+struct Case {
+    desired: Desired,
+    host: Option<BuildHost>,
+}
+
+fn case(
+    kind: Kind,
+    context: &Context,
+    values: &Value,
+    server_id: Option<String>,
+) -> Result<Case, Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    let read = kind.wish(values, Some(&context.services), server_id, &mut diagnostics);
+    let desired = read.desired.ok_or_else(|| errors(&diagnostics))?;
+    Ok(Case {
+        desired,
+        host: read.builder,
+    })
+}
+
+fn stored(private: &[u8]) -> Result<Observed, Diagnostics> {
+    Observed::load(private)
+        .map(Option::unwrap_or_default)
+        .map_err(|too_new| {
+            Diagnostic::error(
+                "The state is from a newer provider",
+                sentence(&too_new.to_string()),
+            )
+            .into()
+        })
+}
+
+pub(super) async fn read(kind: Kind, setup: &Setup, current: Current) -> Outcome {
+    let Ok(context) = ready(setup) else {
+        return not_read(setup, current);
+    };
+    let before = match stored(&current.private) {
+        Ok(before) => before,
+        Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
+    };
+    let server_id = server_id(
+        kind,
+        &current.state,
+        &current.state,
+        Some(&context.services),
+    );
+    let Case { desired, .. } = match case(kind, &context, &current.state, server_id) {
+        Ok(case) => case,
+        Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
+    };
+    let limit = timeouts::limit(&current.state, "read");
+    let look = look::observe(&context, &desired, &before, Depth::Plan);
+    let Ok(mut observed) = tokio::time::timeout(limit, look).await else {
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.warning(
+            format!("{}: nothing was seen", called(&desired)),
+            format!(
+                "Looking took longer than {} s. The last known state is used.",
+                limit.as_secs()
+            ),
+        );
+        return Outcome::unchanged(current, diagnostics);
+    };
+    let diagnostics = unseen(&desired, &observed);
+    let seen = observed.clone();
+    observed.recorded.settle(&desired, &seen);
+    let mut values = current.state;
+    state::set_seen(&mut values, kind, &desired, &observed);
+    made(values, &observed, diagnostics)
+}
+
+fn made(state: Value, observed: &Observed, diagnostics: Diagnostics) -> Outcome {
+    Outcome {
+        state,
+        private: observed.store(),
+        identity: Value::Null,
+        diagnostics,
+    }
+}
+
+/// Warnings about everything that did not answer.
+fn unseen(desired: &Desired, observed: &Observed) -> Diagnostics {
+    let mut silent: BTreeMap<String, &str> = BTreeMap::new();
+    for (id, fact) in &observed.schematics {
+        if let Fact::Unknown(why) = fact {
+            silent.insert(format!("the schematic {id} at its factory"), why);
+        }
+    }
+    for (storage, nodes) in &observed.storages {
+        for (node, fact) in nodes {
+            if let Fact::Unknown(why) = fact {
+                silent.insert(format!("storage {storage} on {node}"), why);
+            }
+        }
+    }
+    for (tag, fact) in &observed.tags {
+        if let Fact::Unknown(why) = fact {
+            silent.insert(format!("tag {tag}"), why);
+        }
+    }
+    let mut diagnostics = Diagnostics::new();
+    for (what, why) in silent {
+        diagnostics.warning(
+            format!("{}: {what} was not seen", called(desired)),
+            format!(
+                "{} What is known of it from before still counts.",
+                sentence(why)
+            ),
+        );
+    }
+    diagnostics
+}
+
+pub(super) async fn plan(kind: Kind, setup: &Setup, change: Change) -> Plan {
+    let mut diagnostics = Diagnostics::new();
+    let mut planned = change.planned;
+    let services = services(setup);
+    let server_id = server_id(kind, &planned, &change.prior, services);
+    let has_server_id = server_id.is_some();
+    let read = kind.wish(&planned, services, server_id, &mut diagnostics);
+    let mut diagnostics = errors(&diagnostics);
+    let is_open = read
+        .desired
+        .as_ref()
+        .is_some_and(|desired| asks_factory(services, desired) && !has_server_id);
+    if change.prior.is_null() {
+        plan_creation(kind, setup, &mut planned, &read, is_open, &mut diagnostics).await;
+    } else {
+        let before = (&change.prior, &change.private[..]);
+        plan_update(
+            kind,
+            setup,
+            before,
+            &mut planned,
+            &read,
+            is_open,
+            &mut diagnostics,
+        )
+        .await;
+    }
+    Plan {
+        planned,
+        private: change.private,
+        identity: Value::Null,
+        diagnostics,
+    }
+}
+
+/// Marks everything that apply settles as unknown.
+fn open(kind: Kind, planned: &mut Value) {
+    common::unknown(planned, &schema::MADE[1..]);
+    common::unknown(planned, &["change_plan", "status"]);
+    match kind {
+        Kind::Artifact => common::unknown(planned, &state::FROM_ID),
+        Kind::Copy => common::unknown(planned, &super::copy::FROM_SOURCE),
+    }
+}
+
+async fn plan_creation(
+    kind: Kind,
+    setup: &Setup,
+    planned: &mut Value,
+    read: &wish::Read,
+    is_open: bool,
+    diagnostics: &mut Diagnostics,
+) {
+    open(kind, planned);
+    common::unknown(planned, &["id"]);
+    planned.set("drift", Value::List(Vec::new()));
+    let Some(desired) = &read.desired else { return };
+    let nothing = Observed::default();
+    let announced = planner_artifact::plan(desired, &nothing).steps;
+    if !is_open {
+        state::set_planned(planned, kind, desired, &nothing, &announced);
+        if !is_from_open_source(kind, planned) {
+            let sentences = planner_artifact::sentences(&announced);
+            planned.set("change_plan", Value::strings(sentences));
+        }
+    }
+    let Ok(context) = ready(setup) else { return };
+    if let Some(wish) = &read.wish {
+        diagnostics.extend(offered(&context.services, wish, desired).await);
+    }
+    let seen = look::observe(&context, desired, &nothing, Depth::Plan).await;
+    obstacles(desired, &seen, is_open, diagnostics);
+}
+
+/// Whether something of a copy's source is known only after another apply.
+fn is_from_open_source(kind: Kind, planned: &Value) -> bool {
+    kind == Kind::Copy && !planned.get("source").is_wholly_known()
+}
+
+/// Tells what stands against the wish: what a person must decide as errors, what does not answer as
+/// warnings, because it may answer by the time of the apply.
+fn obstacles(desired: &Desired, seen: &Observed, is_open: bool, diagnostics: &mut Diagnostics) {
+    let plan = planner_artifact::plan(desired, seen);
+    if !is_open {
+        diagnostics.extend(report::problems(Problems(plan.refusals)));
+        diagnostics.extend(report::problems(Problems(plan.warnings)));
+    }
+    for reason in plan.waits {
+        diagnostics.warning(
+            format!("{}: an apply would have to wait", called(desired)),
+            sentence(&reason),
+        );
+    }
+}
+
+/// Compares versions and names of extensions with what the factory offers.
+async fn offered(
+    services: &Services,
+    wish: &planner::talos_artifact::Wish,
+    desired: &Desired,
+) -> Diagnostics {
+    let Source::Factory { url, schematic, .. } = &desired.source else {
+        return Diagnostics::new();
+    };
+    let unknown = |error: super::factory::Error| Fault::from(error).line();
+    let version = desired.variant.version.to_string();
+    let asked = async {
+        let factory = Factory::new(&services.factory_at(Some(url)))?;
+        let versions = factory.versions().await?;
+        let extensions = if schematic.extensions.is_empty() || !versions.contains(&version) {
+            None
+        } else {
+            Some(factory.extensions(&version).await)
+        };
+        Ok((versions, extensions))
+    };
+    let offer = match asked.await {
+        Ok((versions, extensions)) => Offer {
+            versions: Fact::Known(versions),
+            extensions: extensions.map(|found| match found {
+                Ok(names) => Fact::Known(names),
+                Err(error) => Fact::Unknown(unknown(error)),
+            }),
+            overlays: None,
+        },
+        Err(error) => Offer {
+            versions: Fact::Unknown(unknown(error)),
+            extensions: None,
+            overlays: None,
+        },
+    };
+    let mut problems = Problems::default();
+    check_offer(wish, desired, &offer, &mut problems);
+    report::problems(problems)
+}
+
+async fn plan_update(
+    kind: Kind,
+    setup: &Setup,
+    (prior, private): (&Value, &[u8]),
+    planned: &mut Value,
+    read: &wish::Read,
+    is_open: bool,
+    diagnostics: &mut Diagnostics,
+) {
+    let (Some(desired), false) = (&read.desired, is_open) else {
+        open(kind, planned);
+        return;
+    };
+    let observed = match stored(private) {
+        Ok(observed) => observed,
+        Err(too_new) => return diagnostics.extend(too_new),
+    };
+    let plan = planner_artifact::plan(desired, &observed);
+    state::set_planned(planned, kind, desired, &observed, &plan.steps);
+    planned.set("drift", Value::List(Vec::new()));
+    let has_drift = !common::texts(prior, "drift").is_empty();
+    if plan.steps.is_empty() && !has_drift {
+        obstacles(desired, &observed, false, diagnostics);
+        return;
+    }
+    if is_from_open_source(kind, planned) {
+        common::unknown(planned, &["change_plan"]);
+    } else {
+        let sentences = planner_artifact::sentences(&plan.steps);
+        planned.set("change_plan", Value::strings(sentences));
+    }
+    common::unknown(planned, &["status"]);
+    let is_other_content = observed
+        .recorded
+        .image
+        .as_ref()
+        .is_none_or(|image| image.content != desired.content());
+    if let (Setup::Ready(context), Some(wish), true) = (setup, &read.wish, is_other_content) {
+        diagnostics.extend(offered(&context.services, wish, desired).await);
+    }
+    obstacles(desired, &observed, false, diagnostics);
+}
+
+pub(super) async fn create(kind: Kind, setup: &Setup, change: Change) -> Outcome {
+    match try_create(kind, setup, &change).await {
+        Ok(outcome) => outcome,
+        Err(diagnostics) => Outcome::failed(diagnostics),
+    }
+}
+
+/// The id that the factory gives, where it gives ids of its own.
+async fn asked_id(
+    kind: Kind,
+    context: &Context,
+    values: &Value,
+    prior: &Value,
+) -> Result<Option<String>, Diagnostics> {
+    let services = Some(&context.services);
+    if let Some(known) = server_id(kind, values, prior, services) {
+        return Ok(Some(known));
+    }
+    let Case { desired, .. } = case(kind, context, values, None)?;
+    let Source::Factory { url, schematic, .. } = &desired.source else {
+        return Ok(None);
+    };
+    if !asks_factory(services, &desired) {
+        return Ok(None);
+    }
+    let asked = async {
+        let factory = Factory::new(&context.services.factory_at(Some(url)))?;
+        factory.ensure_schematic(&schematic.canonical()).await
+    };
+    asked.await.map(Some).map_err(|error| {
+        Fault::from(error)
+            .diagnostic("The factory did not tell the schematic's id")
+            .into()
+    })
+}
+
+async fn try_create(kind: Kind, setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
+    let context = ready(setup)?;
+    let id = session::new_id();
+    let (observed, mut diagnostics, desired, failed) =
+        run(kind, &context, change, Observed::default(), "create").await?;
+    let mut values = change.planned.clone();
+    values.set("id", Value::string(id));
+    if let Some(mut diagnostic) = failed {
+        let recorded = &observed.recorded;
+        if recorded.files.is_empty() && recorded.tags.is_empty() && recorded.local.is_empty() {
+            diagnostics.push(diagnostic);
+            return Err(diagnostics);
+        }
+        // An error would taint what is there already, and the next apply would throw it away.
+        diagnostic.severity = tf_plugin::Severity::Warning;
+        diagnostics.push(diagnostic);
+    }
+    let changes = values.get("change_plan").clone();
+    state::set_seen(&mut values, kind, &desired, &observed);
+    settle(&mut values, &desired, &changes);
+    Ok(made(values, &observed, diagnostics))
+}
+
+/// After an apply nothing is drift: what is not done yet is work.
+fn settle(values: &mut Value, desired: &Desired, changes: &Value) {
+    values.set("drift", Value::List(Vec::new()));
+    if changes.is_unknown() {
+        let announced = planner_artifact::announce_creation(desired);
+        values.set("change_plan", Value::strings(announced));
+    }
+}
+
+/// What a run came to: facts, warnings, the wish, and why it did not come to its end.
+type Ended = (Observed, Diagnostics, Desired, Option<Diagnostic>);
+
+async fn run(
+    kind: Kind,
+    context: &Arc<Context>,
+    change: &Change,
+    before: Observed,
+    operation: &str,
+) -> Result<Ended, Diagnostics> {
+    let server_id = asked_id(kind, context, &change.planned, &change.prior).await?;
+    let Case { desired, host } = case(kind, context, &change.planned, server_id)?;
+    let builder = host.map(|host| Builder::new(context, host)).transpose()?;
+    let what = called(&desired);
+    let limits = limits(context, &change.planned, operation);
+    // What a person has to decide comes before anything that takes long.
+    let seen = look::observe(context, &desired, &before, Depth::Apply).await;
+    let refusals = planner_artifact::plan(&desired, &seen).refusals;
+    if !refusals.is_empty() {
+        return Err(report::problems(Problems(refusals)));
+    }
+    let work = ArtifactWork::new(context, &desired, builder, before, limits.timeout);
+    let result = executor::run(&work, limits).await;
+    let (observed, warnings) = work.end(result.is_ok());
+    let failed = result.err().map(|error| {
+        report::run(
+            &what,
+            &error,
+            "What is in its place stays there; the next apply goes on from there.",
+        )
+    });
+    Ok((observed, warnings, desired, failed))
+}
+
+pub(super) async fn update(kind: Kind, setup: &Setup, change: Change) -> Outcome {
+    let unchanged = |private: Vec<u8>, diagnostics| Outcome {
+        state: change.prior.clone(),
+        private,
+        identity: Value::Null,
+        diagnostics,
+    };
+    if change.planned.is_wholly_known() {
+        return Outcome {
+            state: change.planned,
+            private: change.private,
+            identity: Value::Null,
+            diagnostics: Diagnostics::new(),
+        };
+    }
+    let ended = async {
+        let context = ready(setup)?;
+        let before = stored(&change.private)?;
+        run(kind, &context, &change, before, "update").await
+    };
+    let (observed, mut diagnostics, desired, failed) = match ended.await {
+        Ok(ended) => ended,
+        Err(diagnostics) => return unchanged(change.private.clone(), diagnostics),
+    };
+    if let Some(diagnostic) = failed {
+        diagnostics.push(diagnostic);
+        // What was done is remembered, so that nothing is done twice and all of it is ours.
+        return unchanged(observed.store(), diagnostics);
+    }
+    let mut values = change.planned.clone();
+    let changes = values.get("change_plan").clone();
+    state::set_seen(&mut values, kind, &desired, &observed);
+    settle(&mut values, &desired, &changes);
+    made(values, &observed, diagnostics)
+}
+
+pub(super) async fn delete(kind: Kind, setup: &Setup, current: Current) -> Outcome {
+    match try_delete(kind, setup, &current).await {
+        Ok((observed, diagnostics)) if diagnostics.has_errors() => Outcome {
+            state: current.state,
+            private: observed.store(),
+            identity: Value::Null,
+            diagnostics,
+        },
+        Ok((_, diagnostics)) => Outcome {
+            state: Value::Null,
+            private: Vec::new(),
+            identity: Value::Null,
+            diagnostics,
+        },
+        Err(diagnostics) => Outcome::unchanged(current, diagnostics),
+    }
+}
+
+async fn try_delete(
+    kind: Kind,
+    setup: &Setup,
+    current: &Current,
+) -> Result<(Observed, Diagnostics), Diagnostics> {
+    let context = ready(setup)?;
+    let before = stored(&current.private)?;
+    let state = &current.state;
+    let server_id = server_id(kind, state, state, Some(&context.services));
+    let Case { desired, .. } = case(kind, &context, state, server_id)?;
+    let seen = look::observe(&context, &desired, &before, Depth::Plan).await;
+    let forgets = state.get("forget_unreachable").as_bool() == Some(true);
+    let mut diagnostics = Diagnostics::new();
+    for file in seen.recorded.files.iter().filter(|file| file.is_ours) {
+        let Some(Fact::Unknown(why)) = seen.storage(&file.storage, &file.node) else {
+            continue;
+        };
+        let place = format!("{}:{} on {}", file.storage, file.volume, file.node);
+        if forgets {
+            diagnostics.warning(format!("{place} was forgotten"), sentence(why));
+        } else {
+            diagnostics.push(
+                Diagnostic::error(
+                    format!("{place} cannot be removed now"),
+                    format!(
+                        "{}\nNothing was removed.\nHint: Run destroy again when it answers. If it is \
+                         gone for good, set forget_unreachable = true, apply, and destroy again.",
+                        sentence(why)
+                    ),
+                )
+                .at(Path::attribute("proxmox")),
+            );
+        }
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let steps = planner_artifact::plan_removal(&seen);
+    let what = called(&desired);
+    let limits = limits(&context, state, "delete");
+    let work = ArtifactWork::new(&context, &desired, None, seen, limits.timeout).removing(steps);
+    let result = executor::run(&work, limits).await;
+    let (observed, warnings) = work.end(result.is_ok());
+    diagnostics.extend(warnings);
+    if let Err(error) = result {
+        let next = "What is left stays in the state; run destroy again.";
+        diagnostics.push(report::run(&format!("Removal of {what}"), &error, next));
+    }
+    Ok((observed, diagnostics))
+}

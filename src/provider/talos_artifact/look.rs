@@ -1,0 +1,250 @@
+//! Looking at what is there: the factory, storages, tags, files. Nothing here changes anything.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use futures::future::join_all;
+use planner::{
+    facts::Fact,
+    talos_artifact::{
+        self as planner_artifact, Desired, LocalSeen, Look, Observed, Source, StorageSeen, TagSeen,
+        Tagged,
+    },
+};
+use registry::{Reference, Registries};
+
+use super::{
+    factory::Factory,
+    fault::Fault,
+    images,
+    publish::{CONTENT, content_of},
+};
+use crate::{context::Context, services::Services};
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// For a plan: nothing that takes long or makes a factory build something.
+    Plan,
+    /// For an apply: local files are hashed, a factory's installer is asked for.
+    Apply,
+}
+
+/// What holds now; `before` says what our applies wrote.
+pub(super) async fn observe(
+    context: &Context,
+    desired: &Desired,
+    before: &Observed,
+    depth: Depth,
+) -> Observed {
+    let services = &context.services;
+    let tags = planner_artifact::tags(desired);
+    let (schematics, storages, tags, kept, local) = tokio::join!(
+        schematics(services, desired),
+        storages(services, planner_artifact::looks(desired, before)),
+        look_at_tags(services, &tags),
+        kept(services, desired, before),
+        local(desired, before, depth),
+    );
+    let source_installer = match depth {
+        Depth::Plan => None,
+        Depth::Apply => source_installer(services, desired, before, &tags).await,
+    };
+    Observed {
+        schematics,
+        storages,
+        tags,
+        kept,
+        source_installer,
+        local,
+        at_hand: before.at_hand.clone(),
+        installer_at_hand: before.installer_at_hand.clone(),
+        recorded: before.recorded.clone(),
+    }
+}
+
+fn unknown<T>(fault: impl Into<Fault>) -> Fact<T> {
+    Fact::Unknown(fault.into().line())
+}
+
+async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, Fact<bool>> {
+    let Source::Factory { url, id, .. } = &desired.source else {
+        return BTreeMap::new();
+    };
+    let known = async {
+        let factory = Factory::new(&services.factory_at(Some(url)))?;
+        factory.knows(id.as_str()).await
+    };
+    let fact = match known.await {
+        Ok(known) => Fact::Known(known),
+        Err(error) => unknown(error),
+    };
+    BTreeMap::from([(id.to_string(), fact)])
+}
+
+async fn storages(
+    services: &Services,
+    looks: Vec<Look>,
+) -> BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>> {
+    let seen = looks.into_iter().map(|look| async move {
+        let fact = match storage(services, &look).await {
+            Ok(seen) => Fact::Known(seen),
+            Err(fault) => unknown(fault),
+        };
+        (look.storage, look.node, fact)
+    });
+    let mut storages: BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>> = BTreeMap::new();
+    for (storage, node, fact) in join_all(seen).await {
+        storages.entry(storage).or_default().insert(node, fact);
+    }
+    storages
+}
+
+async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault> {
+    let client = services
+        .proxmox()
+        .ok_or(Fault::NoProxmox)?
+        .map_err(Clone::clone)?;
+    let status = client.storage_status(&look.node, &look.storage);
+    let list = client.list(&look.node, &look.storage, None);
+    let (status, list) = tokio::join!(status, list);
+    let status = status?;
+    if !status.is_enabled || !status.is_active {
+        return Err(Fault::Wait(format!(
+            "storage {} is not active on {}",
+            look.storage, look.node
+        )));
+    }
+    let mut files = BTreeMap::new();
+    for volume in list? {
+        let name = volume.volume_id.split_once(':').map(|(_, name)| name);
+        if let Some(name) = name.filter(|name| look.volumes.iter().any(|wanted| wanted == name)) {
+            files.insert(name.to_owned(), volume.size_bytes);
+        }
+    }
+    Ok(StorageSeen {
+        is_shared: status.is_shared,
+        content: status.contents.into_iter().collect(),
+        available_bytes: (status.total_bytes > 0).then_some(status.available_bytes),
+        files,
+    })
+}
+
+async fn look_at_tags(
+    services: &Services,
+    tags: &[Tagged],
+) -> BTreeMap<String, Fact<Option<TagSeen>>> {
+    let seen = tags.iter().map(|place| async move {
+        let fact = match tag(services, place).await {
+            Ok(seen) => Fact::Known(seen),
+            Err(fault) => unknown(fault),
+        };
+        (place.to_string(), fact)
+    });
+    join_all(seen).await.into_iter().collect()
+}
+
+/// A reference as the registry's client takes it.
+pub(super) fn reference(text: &str) -> Result<Reference, Fault> {
+    Ok(text.parse::<Reference>().map_err(registry::Error::from)?)
+}
+
+async fn tag(services: &Services, place: &Tagged) -> Result<Option<TagSeen>, Fault> {
+    let registries = services.registries()?;
+    let at = reference(&place.to_string())?;
+    let Some(manifest) = registries.read(&at).await? else {
+        return Ok(None);
+    };
+    let mut seen = TagSeen {
+        digest: manifest.digest().to_string(),
+        ..TagSeen::default()
+    };
+    if let registry::Body::Image(body) = &manifest.body {
+        seen.content = content_of(&body.annotations);
+        let is_artifact = body.annotations.contains_key(CONTENT) && body.layers.len() == 1;
+        if let (true, Some(file)) = (is_artifact, body.layers.first()) {
+            seen.sha256 = Some(file.digest.hex());
+            seen.size_bytes = Some(file.size);
+        }
+    }
+    Ok(Some(seen))
+}
+
+/// Recorded digests that their registry still has, asked for only where a tag may have to be restored.
+async fn kept(
+    services: &Services,
+    desired: &Desired,
+    before: &Observed,
+) -> std::collections::BTreeSet<String> {
+    let wanted = planner_artifact::tags(desired);
+    let recorded = before.recorded.tags.iter();
+    let recorded = recorded.filter(|tag| wanted.contains(&tag.place));
+    let looks = recorded.map(|tag| async move {
+        let text = format!("{}@{}", tag.place.repository, tag.digest);
+        let registries = services.registries().ok()?;
+        let found = registries.look(&reference(&text).ok()?).await;
+        matches!(found, Ok(Some(_))).then_some(text)
+    });
+    join_all(looks).await.into_iter().flatten().collect()
+}
+
+/// The digest of the factory's installer, where a tag that we did not make may lead to it.
+async fn source_installer(
+    services: &Services,
+    desired: &Desired,
+    before: &Observed,
+    tags: &BTreeMap<String, Fact<Option<TagSeen>>>,
+) -> Option<Fact<String>> {
+    let place = &desired.installer.as_ref()?.place;
+    let is_foreign = before.recorded.tag(place).is_none();
+    if !is_foreign || !matches!(tags.get(&place.to_string()), Some(Fact::Known(Some(_)))) {
+        return None;
+    }
+    let from = desired.factory_installer()?;
+    Some(match digest(services.registries(), &from).await {
+        Ok(Some(digest)) => Fact::Known(digest),
+        Ok(None) => Fact::Unknown(format!("there is no {from}")),
+        Err(fault) => unknown(fault),
+    })
+}
+
+async fn digest(
+    registries: Result<&Registries, std::sync::Arc<registry::Error>>,
+    text: &str,
+) -> Result<Option<String>, Fault> {
+    let found = registries?.look(&reference(text)?).await?;
+    Ok(found.map(|found| found.digest.to_string()))
+}
+
+async fn local(
+    desired: &Desired,
+    before: &Observed,
+    depth: Depth,
+) -> BTreeMap<String, Fact<Option<LocalSeen>>> {
+    let recorded = before.recorded.local.iter().map(|local| &local.path);
+    let paths = desired.local_file.iter().chain(recorded);
+    let mut found = BTreeMap::new();
+    for path in paths {
+        found.insert(path.clone(), local_file(path, depth).await);
+    }
+    found
+}
+
+async fn local_file(path: &str, depth: Depth) -> Fact<Option<LocalSeen>> {
+    if depth == Depth::Apply {
+        return match images::look(PathBuf::from(path)).await {
+            Ok(seen) => Fact::Known(seen.map(|file| LocalSeen {
+                size_bytes: file.size_bytes,
+                sha256: Some(file.sha256),
+            })),
+            Err(error) => unknown(error),
+        };
+    }
+    match tokio::fs::metadata(path).await {
+        Ok(file) => Fact::Known(Some(LocalSeen {
+            size_bytes: file.len(),
+            sha256: None,
+        })),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Fact::Known(None),
+        Err(error) => Fact::Unknown(error.to_string()),
+    }
+}

@@ -1,0 +1,698 @@
+//! One arm for each step: what the planner says is done, and nothing else.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use planner::talos_artifact::{
+    self as planner_artifact, Bytes, ContentKind, Desired, Done, FilePlace, ImagerOutput, Observed,
+    Origin, Source, Step, Tagged,
+};
+use proxmox::{Distribution, Target, Transfer, Watch};
+use registry::{Artifact, Image, Outcome, Pushed};
+use tf_plugin::{Diagnostic, Diagnostics};
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+
+use super::{
+    build::Builder,
+    factory::{Factory, Fetched},
+    fault::Fault,
+    images::{self, Slot},
+    look::{self, Depth, reference},
+    progress::Progress,
+    publish,
+};
+use crate::{
+    context::Context,
+    executor::{Ensure, Next, Retry, Work},
+};
+
+/// Restarts of a transfer that broke off.
+const RESTARTS: u32 = 2;
+
+/// Work on one artifact or copy.
+pub(super) struct ArtifactWork<'a> {
+    pub(super) context: &'a Arc<Context>,
+    pub(super) desired: &'a Desired,
+    pub(super) builder: Option<Builder>,
+    /// When the operation gives up.
+    pub(super) deadline: Instant,
+    last: Mutex<Observed>,
+    /// What should be said though nothing failed.
+    warnings: Mutex<Diagnostics>,
+    /// The image on this machine, while it is needed.
+    slot: AsyncMutex<Option<Slot>>,
+    /// The installer that the imager made, while it is needed.
+    installer: AsyncMutex<Option<Slot>>,
+    /// Work that is given instead of what the planner says: a removal.
+    removal: Option<Vec<Step>>,
+}
+
+impl<'a> ArtifactWork<'a> {
+    pub(super) fn new(
+        context: &'a Arc<Context>,
+        desired: &'a Desired,
+        builder: Option<Builder>,
+        before: Observed,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            context,
+            desired,
+            builder,
+            deadline: Instant::now() + limit,
+            last: Mutex::new(before),
+            warnings: Mutex::default(),
+            slot: AsyncMutex::new(None),
+            installer: AsyncMutex::new(None),
+            removal: None,
+        }
+    }
+
+    /// Does these steps only.
+    pub(super) fn removing(mut self, steps: Vec<Step>) -> Self {
+        self.removal = Some(steps);
+        self
+    }
+
+    fn last(&self) -> MutexGuard<'_, Observed> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn warn(&self, diagnostic: Diagnostic) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.iter().any(|known| *known == diagnostic) {
+            warnings.push(diagnostic);
+        }
+    }
+
+    /// What was seen last and what was done, and what is to be said. The image on this machine goes
+    /// if everything has arrived.
+    pub(super) fn end(self, is_complete: bool) -> (Observed, Diagnostics) {
+        if is_complete {
+            for slot in [self.slot, self.installer] {
+                if let Some(slot) = slot.into_inner() {
+                    slot.clear();
+                }
+            }
+        }
+        let mut observed = self
+            .last
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        observed.at_hand = None;
+        observed.installer_at_hand = None;
+        observed.recorded.settle(self.desired, &observed.clone());
+        let warnings = self.warnings.into_inner();
+        (observed, warnings.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn proxmox(&self) -> Result<&proxmox::Client, Fault> {
+        let client = self.context.services.proxmox().ok_or(Fault::NoProxmox)?;
+        Ok(client.map_err(Clone::clone)?)
+    }
+
+    fn factory(&self) -> Result<Factory, Fault> {
+        let url = match &self.desired.source {
+            Source::Factory { url, .. } => Some(url),
+            _ => None,
+        };
+        Ok(Factory::new(&self.context.services.factory_at(url))?)
+    }
+
+    async fn ensure_schematic(&self) -> Result<Done, Fault> {
+        let Source::Factory { schematic, id, .. } = &self.desired.source else {
+            return Ok(Done::default());
+        };
+        let answered = self
+            .factory()?
+            .ensure_schematic(&schematic.canonical())
+            .await?;
+        if answered != id.as_str() {
+            return Err(Fault::Refused {
+                why: format!("the factory calls the schematic {answered}, and here it is {id}"),
+                hint: "a factory that knows who asks gives ids of its own: put its login into the \
+                       factory block of the provider, and plan again. Without a login this is a defect; \
+                       please report it with the schematic."
+                    .to_owned(),
+                place: Some("talos_version"),
+            });
+        }
+        Ok(Done::default())
+    }
+
+    /// Fetches the image into its slot, unless a former run got it there.
+    async fn fetch(&self, origin: &Origin) -> Result<Done, Fault> {
+        let content = self.desired.content();
+        let slot = Slot::lock(&content).await?;
+        let fetched = match slot.found() {
+            Some(found) => found,
+            None => self.fetch_into(origin, &slot).await?,
+        };
+        self.check_source(&fetched, origin)?;
+        *self.slot.lock().await = Some(slot);
+        self.last().at_hand = Some(content);
+        Ok(Done {
+            is_changed: true,
+            bytes: Some(bytes(&fetched)),
+            digest: None,
+        })
+    }
+
+    async fn fetch_into(&self, origin: &Origin, slot: &Slot) -> Result<Fetched, Fault> {
+        let to = slot.unfinished();
+        let progress = Progress::new(format!("fetching {}", self.desired.file_name));
+        let (fetched, is_packed) = match origin {
+            Origin::Factory(url) => (self.fetch_url(url, &to, &progress).await?, packed(url)),
+            Origin::Artifact(text) => (self.fetch_artifact(text, &to, progress).await?, false),
+            Origin::Path(path) => (Self::take_file(path, &to).await?, false),
+            Origin::Handle => return self.fetch_source(slot, progress).await,
+        };
+        Ok(slot.finish(fetched, is_packed).await?)
+    }
+
+    /// What the handle of a copy names: the first place where it is.
+    async fn fetch_source(&self, slot: &Slot, progress: Progress) -> Result<Fetched, Fault> {
+        let Source::Copy(handle) = &self.desired.source else {
+            return Err(Fault::Wait("a copy has a source".to_owned()));
+        };
+        let to = slot.unfinished();
+        if let Some(path) = handle
+            .path
+            .as_ref()
+            .filter(|path| PathBuf::from(path).is_file())
+        {
+            let fetched = Self::take_file(path, &to).await?;
+            return Ok(slot.finish(fetched, false).await?);
+        }
+        if let Some(oci) = &handle.oci {
+            let fetched = self.fetch_artifact(oci, &to, progress).await?;
+            return Ok(slot.finish(fetched, false).await?);
+        }
+        if let Some(url) = &handle.url {
+            let fetched = self.fetch_url(url, &to, &progress).await?;
+            return Ok(slot.finish(fetched, packed(url)).await?);
+        }
+        let on_another = handle.path.as_ref().map_or_else(String::new, |path| {
+            format!(" ({path} is not on this machine)")
+        });
+        Err(Fault::Refused {
+            why: format!(
+                "the image of the source lies nowhere that is reached from here{on_another}"
+            ),
+            hint: "give the source artifact_repository, so that its image lies in a registry too."
+                .to_owned(),
+            place: Some("source"),
+        })
+    }
+
+    /// The bytes of a copy are those of its source.
+    fn check_source(&self, fetched: &Fetched, origin: &Origin) -> Result<(), Fault> {
+        let Source::Copy(handle) = &self.desired.source else {
+            return Ok(());
+        };
+        match &handle.sha256 {
+            Some(wanted) if *wanted != fetched.sha256 => Err(images::Error::Checksum {
+                place: origin.to_string(),
+                found: fetched.sha256.clone(),
+                wanted: wanted.clone(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn fetch_url(
+        &self,
+        url: &str,
+        to: &std::path::Path,
+        progress: &Progress,
+    ) -> Result<Fetched, Fault> {
+        let settings = self.context.services.factory_of(url);
+        let factory = Factory::new(&settings)?;
+        let path = url.strip_prefix(settings.url.as_str()).unwrap_or(url);
+        Ok(factory.fetch(path, to, progress).await?)
+    }
+
+    async fn fetch_artifact(
+        &self,
+        text: &str,
+        to: &std::path::Path,
+        progress: Progress,
+    ) -> Result<Fetched, Fault> {
+        let registries = self.context.services.registries()?;
+        let at = reference(text)?;
+        let found = registries.find_artifact(&at).await?;
+        let Some(found) = found else {
+            return Err(Fault::Refused {
+                why: format!("there is no {text}"),
+                hint: "somebody deleted the image in the registry: apply its artifact again."
+                    .to_owned(),
+                place: None,
+            });
+        };
+        let failed = |source| images::Error::File {
+            path: to.to_owned(),
+            source,
+        };
+        let mut file = tokio::fs::File::create(to).await.map_err(failed)?;
+        let repository = at.repository();
+        let listener = listener(progress);
+        registries
+            .pull_blob(repository, &found.file, &mut file, &listener)
+            .await?;
+        tokio::io::AsyncWriteExt::flush(&mut file)
+            .await
+            .map_err(failed)?;
+        Ok(Fetched {
+            size_bytes: found.file.size,
+            sha256: found.file.digest.hex(),
+        })
+    }
+
+    async fn take_file(path: &str, to: &std::path::Path) -> Result<Fetched, Fault> {
+        images::copy(PathBuf::from(path), to.to_owned()).await?;
+        let found = images::look(to.to_owned()).await?;
+        found.ok_or_else(|| Fault::Wait(format!("{path} is not there")))
+    }
+
+    /// Runs the imager, or finds what it made for somebody else.
+    async fn build(&self, output: ImagerOutput, platform: &str) -> Result<Done, Fault> {
+        let Source::Imager(inputs) = &self.desired.source else {
+            return Err(Fault::Wait("only the imager builds".to_owned()));
+        };
+        let builder = self.builder.as_ref().ok_or_else(|| Fault::Refused {
+            why: "there is no host to build on".to_owned(),
+            hint: "give the resource a builder block.".to_owned(),
+            place: Some("builder"),
+        })?;
+        let is_installer = output == ImagerOutput::Installer;
+        let content = if is_installer {
+            self.desired.installer_content().unwrap_or_default()
+        } else {
+            self.desired.content()
+        };
+        let slot = Slot::lock(&content).await?;
+        let fetched = if let Some(found) = slot.found() {
+            found
+        } else {
+            let to = slot.unfinished();
+            let (fetched, is_packed) = builder.build(inputs, output, platform, &to).await?;
+            slot.finish(fetched, is_packed).await?
+        };
+        if is_installer {
+            *self.installer.lock().await = Some(slot);
+            self.last().installer_at_hand = Some(content);
+            Ok(Done {
+                is_changed: true,
+                ..Done::default()
+            })
+        } else {
+            *self.slot.lock().await = Some(slot);
+            self.last().at_hand = Some(content);
+            Ok(Done {
+                is_changed: true,
+                bytes: Some(bytes(&fetched)),
+                digest: None,
+            })
+        }
+    }
+
+    fn bytes(&self) -> Result<Bytes, Fault> {
+        let last = self.last();
+        last.bytes(self.desired)
+            .ok_or_else(|| Fault::Wait("the checksum of the image is not known".to_owned()))
+    }
+
+    /// Takes over a file of somebody else, if it can be ours.
+    fn adopt(&self, place: &FilePlace) -> Result<Done, Fault> {
+        let wanted = self.bytes()?;
+        for node in &place.nodes {
+            let seen = self.last().storage(&place.storage, node).cloned();
+            let size = seen
+                .as_ref()
+                .and_then(|fact| fact.known()?.files.get(&place.volume).copied());
+            if let Some(size) = size.filter(|size| *size != wanted.size_bytes) {
+                return Err(Fault::Refused {
+                    why: format!(
+                        "{} on {node} has {size} bytes, the image has {}",
+                        place.volid(),
+                        wanted.size_bytes
+                    ),
+                    hint: "somebody else put another file there: give another file_name, or set \
+                           overwrite = true."
+                        .to_owned(),
+                    place: Some("file_name"),
+                });
+            }
+        }
+        Ok(Done {
+            is_changed: false,
+            bytes: Some(wanted),
+            digest: None,
+        })
+    }
+
+    async fn place(
+        &self,
+        place: &FilePlace,
+        transfer: Transfer,
+        is_replacing: bool,
+    ) -> Result<(), Fault> {
+        let client = self.proxmox()?;
+        let targets = place.nodes.iter().map(|node| Target {
+            node: node.clone(),
+            storage: place.storage.clone(),
+        });
+        let distribution = Distribution {
+            targets: targets.collect(),
+            content: content(self.desired.content_kind()),
+            file_name: self.desired.file_name.clone(),
+            transfer,
+            is_replacing,
+            restarts: RESTARTS,
+            deadline: self.deadline,
+        };
+        let outcomes = proxmox::distribute(client, &distribution, Some(watch())).await;
+        // A shared storage has the file as soon as one transfer succeeded.
+        let is_through = place.is_shared && outcomes.iter().any(|outcome| outcome.result.is_ok());
+        for outcome in outcomes {
+            if let (Err(error), false) = (outcome.result, is_through) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, place: &FilePlace, replaces: bool) -> Result<Done, Fault> {
+        let wanted = self.bytes()?;
+        let path = self.image().await?;
+        let source = proxmox::Source::file(&path, &wanted.sha256)
+            .await
+            .map_err(|source| images::Error::File { path, source })?;
+        self.place(place, Transfer::Upload(source), replaces)
+            .await?;
+        Ok(Done {
+            is_changed: true,
+            bytes: Some(wanted),
+            digest: None,
+        })
+    }
+
+    async fn download(&self, place: &FilePlace, replaces: bool) -> Result<Done, Fault> {
+        let wanted = self.bytes()?;
+        let url = self.desired.image_url().unwrap_or_default();
+        if packed(&url) {
+            return Err(Fault::Refused {
+                why: "nodes cannot unpack a raw image that they fetch".to_owned(),
+                hint: "set transfer = \"upload\", or image_format = \"qcow2\".".to_owned(),
+                place: Some("proxmox"),
+            });
+        }
+        let was_there = place.nodes.iter().all(|node| {
+            let last = self.last();
+            let fact = last
+                .storage(&place.storage, node)
+                .and_then(|fact| fact.known().cloned());
+            fact.is_some_and(|seen| seen.files.contains_key(&place.volume))
+        });
+        let transfer = Transfer::Download {
+            url,
+            sha256: Some(wanted.sha256.clone()),
+            compression: None,
+            is_certificate_verified: true,
+            size_bytes: Some(wanted.size_bytes),
+        };
+        self.place(place, transfer, replaces).await?;
+        Ok(Done {
+            is_changed: replaces || !was_there,
+            bytes: Some(wanted),
+            digest: None,
+        })
+    }
+
+    /// Where the image lies on this machine.
+    async fn image(&self) -> Result<PathBuf, Fault> {
+        let slot = self.slot.lock().await;
+        let slot = slot.as_ref();
+        slot.map(Slot::image)
+            .ok_or_else(|| Fault::Wait("the image is not on this machine".to_owned()))
+    }
+
+    async fn push_installer(&self, place: &Tagged, replaces: bool) -> Result<Done, Fault> {
+        let path = {
+            let slot = self.installer.lock().await;
+            let slot = slot.as_ref().map(Slot::image);
+            slot.ok_or_else(|| Fault::Wait("the installer is not on this machine".to_owned()))?
+        };
+        let registries = self.context.services.registries()?;
+        let image = Image::open(&path).await?;
+        let progress = listener(Progress::new(format!("pushing {place}")));
+        let overwrite = replaces || self.overwrites_tag();
+        let pushed = registries
+            .push(
+                &image,
+                &reference(&place.to_string())?,
+                overwrite,
+                &progress,
+            )
+            .await?;
+        Ok(done(&pushed))
+    }
+
+    fn overwrites_tag(&self) -> bool {
+        let installer = self.desired.installer.as_ref();
+        let recorded = installer.is_some_and(|wanted| {
+            let last = self.last();
+            let tag = last.recorded.tag(&wanted.place);
+            tag.is_some_and(|tag| Some(&tag.content) == self.desired.installer_content().as_ref())
+        });
+        // A tag of ours that somebody moved is moved back.
+        recorded || installer.is_some_and(|wanted| wanted.overwrite_tag)
+    }
+
+    async fn copy_installer(&self, from: &str, place: &Tagged) -> Result<Done, Fault> {
+        let registries = self.context.services.registries()?;
+        let progress = listener(Progress::new(format!("copying {from} to {place}")));
+        let (from, to) = (reference(from)?, reference(&place.to_string())?);
+        let overwrite = self.overwrites_tag();
+        let pushed = registries.copy(&from, &to, overwrite, &progress).await?;
+        Ok(done(&pushed))
+    }
+
+    async fn publish(&self, place: &Tagged, replaces: bool) -> Result<Done, Fault> {
+        let registries = self.context.services.registries()?;
+        let wanted = self.bytes()?;
+        let content = self.desired.content();
+        let digest = format!("sha256:{}", wanted.sha256);
+        let artifact = Artifact {
+            path: self.image().await?,
+            known: digest
+                .parse()
+                .ok()
+                .map(|digest| (digest, wanted.size_bytes)),
+            artifact_type: publish::TYPE.to_owned(),
+            media_type: publish::FILE.to_owned(),
+            // Not the user's name for it: the same image is the same artifact.
+            file_name: self.desired.variant.fetched_name(self.desired.format),
+            annotations: publish::annotations(&content),
+        };
+        let progress = listener(Progress::new(format!("putting the image in {place}")));
+        let to = reference(&place.to_string())?;
+        let pushed = registries
+            .push_artifact(&artifact, &to, replaces, &progress)
+            .await?;
+        Ok(Done {
+            bytes: Some(wanted),
+            ..done(&pushed)
+        })
+    }
+
+    async fn restore_tag(&self, place: &Tagged, digest: &str) -> Result<Done, Fault> {
+        let registries = self.context.services.registries()?;
+        let from = reference(&format!("{}@{digest}", place.repository))?;
+        let to = reference(&place.to_string())?;
+        let progress = registry::Progress::silent();
+        let pushed = registries.copy(&from, &to, true, &progress).await?;
+        Ok(done(&pushed))
+    }
+
+    async fn write_local(&self, path: &str) -> Result<Done, Fault> {
+        images::copy(self.image().await?, PathBuf::from(path)).await?;
+        Ok(Done {
+            is_changed: true,
+            bytes: Some(self.bytes()?),
+            digest: None,
+        })
+    }
+
+    /// A file that may not be removed stays, with a warning: nothing depends on its being gone.
+    async fn remove_old(&self, storage: &str, node: &str, volume: &str) -> Result<Done, Fault> {
+        let name = volume.split_once('/').map_or(volume, |(_, name)| name);
+        let kind = content(ContentKind::of(name));
+        let client = self.proxmox()?;
+        let removed = client
+            .delete(node, storage, kind, name, self.deadline)
+            .await;
+        if let Err(error) = removed {
+            if !matches!(error.kind(), proxmox::Kind::Forbidden { .. }) {
+                return Err(error.into());
+            }
+            self.warn(Diagnostic::warning(
+                format!("{storage}:{volume} stays on {node}"),
+                format!(
+                    "The login may not delete it: {}. Delete it by hand when nothing boots from it, or \
+                     give the login that privilege.",
+                    crate::report::chain(&error)
+                ),
+            ));
+            return Ok(Done::default());
+        }
+        Ok(Done {
+            is_changed: true,
+            ..Done::default()
+        })
+    }
+
+    fn remove_local(path: &str) -> Result<Done, Fault> {
+        match std::fs::remove_file(path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(images::Error::File {
+                    path: PathBuf::from(path),
+                    source,
+                }
+                .into())
+            }
+            removed => Ok(Done {
+                is_changed: removed.is_ok(),
+                ..Done::default()
+            }),
+        }
+    }
+}
+
+/// Whether a factory packs what is at this URL.
+fn packed(url: &str) -> bool {
+    url.rsplit('.').next() == Some("zst")
+}
+
+fn bytes(fetched: &Fetched) -> Bytes {
+    Bytes {
+        sha256: fetched.sha256.clone(),
+        size_bytes: fetched.size_bytes,
+    }
+}
+
+fn content(kind: ContentKind) -> proxmox::ContentKind {
+    match kind {
+        ContentKind::Iso => proxmox::ContentKind::Iso,
+        ContentKind::Import => proxmox::ContentKind::Import,
+    }
+}
+
+fn done(pushed: &Pushed) -> Done {
+    Done {
+        is_changed: pushed.outcome != Outcome::Adopted,
+        bytes: None,
+        digest: Some(pushed.digest.to_string()),
+    }
+}
+
+fn listener(progress: Progress) -> registry::Progress {
+    registry::Progress::to(move |seen| progress.at(seen.done, Some(seen.total)))
+}
+
+/// Tells how far uploads are, each node by itself.
+fn watch() -> Watch {
+    let told: Mutex<std::collections::BTreeMap<String, Progress>> = Mutex::default();
+    Arc::new(move |seen| {
+        let what = format!("sending to {} on {}", seen.storage, seen.node);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.entry(what.clone())
+            .or_insert_with(|| Progress::new(what))
+            .at(seen.done_bytes, Some(seen.total_bytes));
+    })
+}
+
+#[async_trait]
+impl Work for ArtifactWork<'_> {
+    type Step = Step;
+    type Error = Fault;
+
+    async fn next(&self) -> Result<Next<Step>, Fault> {
+        let before = self.last().clone();
+        if let Some(steps) = &self.removal {
+            let recorded = &before.recorded;
+            let is_left = |step: &Step| match step {
+                Step::RemoveOld {
+                    storage,
+                    node,
+                    volume,
+                } => recorded.file(storage, node, volume).is_some(),
+                Step::RemoveLocal { path } => {
+                    recorded.local.iter().any(|local| local.path == *path)
+                }
+                _ => false,
+            };
+            let left: Vec<Step> = steps.iter().filter(|step| is_left(step)).cloned().collect();
+            return Ok(Next {
+                wave: left.clone(),
+                left,
+                blocked: Vec::new(),
+            });
+        }
+        let seen = look::observe(self.context, self.desired, &before, Depth::Apply).await;
+        let plan = planner_artifact::plan(self.desired, &seen);
+        *self.last() = seen;
+        for problem in &plan.warnings {
+            self.warn(Diagnostic::warning(&*problem.summary, &*problem.detail));
+        }
+        Ok(Next {
+            wave: planner_artifact::wave(&plan.steps),
+            blocked: plan.blocked(),
+            left: plan.steps,
+        })
+    }
+
+    async fn apply(&self, step: &Step) -> Result<Ensure, Fault> {
+        let done = match step {
+            Step::EnsureSchematic { .. } => self.ensure_schematic().await?,
+            Step::FetchImage { origin, .. } => self.fetch(origin).await?,
+            Step::Build { output, platform } => self.build(*output, platform).await?,
+            Step::AdoptFile(place) => self.adopt(place)?,
+            Step::Upload { place, replaces } => self.upload(place, *replaces).await?,
+            Step::DownloadByNode { place, replaces } => self.download(place, *replaces).await?,
+            Step::PushInstaller { place, replaces } => {
+                self.push_installer(place, *replaces).await?
+            }
+            Step::CopyInstaller { from, place, .. } => self.copy_installer(from, place).await?,
+            Step::PublishArtifact { place, replaces } => self.publish(place, *replaces).await?,
+            Step::AdoptTag { .. } => Done::default(),
+            Step::RestoreTag { place, digest } => self.restore_tag(place, digest).await?,
+            Step::WriteLocal { path } => self.write_local(path).await?,
+            Step::RemoveOld {
+                storage,
+                node,
+                volume,
+            } => self.remove_old(storage, node, volume).await?,
+            Step::RemoveLocal { path } => Self::remove_local(path)?,
+        };
+        self.last().recorded.note(self.desired, step, &done);
+        Ok(if done.is_changed {
+            Ensure::Updated
+        } else {
+            Ensure::NotNeeded
+        })
+    }
+
+    fn lane(&self, step: &Step) -> String {
+        step.lane()
+    }
+
+    fn retry(&self, error: &Fault) -> Retry {
+        error.retry()
+    }
+}

@@ -1,0 +1,9 @@
+//! Talos images as users get them: real CLIs, the real Image Factory and registry, and a server with the storage API of
+//! Proxmox VE.
+//!
+//! Needs the lab's programs; run by `cargo lab test real`.
+
+mod faults;
+mod lives;
+mod scene;
+mod wishes;
