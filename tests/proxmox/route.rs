@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     authentication,
     cluster::Cluster,
-    content, download,
+    content, download, name,
     parameters::{self, Parameters},
     privilege::{self, Subject},
     reply::{Answer, Reply},
@@ -136,6 +136,11 @@ impl Call<'_> {
             }
             ("DELETE", ["storage", id, "content", volume @ ..]) if !volume.is_empty() => {
                 content::delete(cluster, subject, node, id, &volume.join("/"), query).await
+            }
+            // Without a body there is no upload: the call itself is reached, and finds no file.
+            ("POST", ["storage", _, "upload"]) => {
+                name::check(query)?;
+                Err(Reply::thrown("missing temporary file name"))
             }
             ("POST", ["storage", id, "download-url"]) => {
                 download::start(cluster, subject, node, id, query.clone())

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use proxmox::{Client, ContentKind, Credentials, Kind, Secret, Source};
-use proxmox_server::{Account, ROOT, ROOT_PASSWORD, Server, Spec};
+use proxmox_server::{Account, Effect, Fault, ROOT, ROOT_PASSWORD, Server, Spec};
 
 use crate::support::{
     Outcome, client, client_with_token, later, noise, server, settings, sha256, source, spec, told,
@@ -73,6 +73,23 @@ async fn an_expired_ticket_is_renewed_for_reading_and_for_sending() -> Outcome {
     assert_eq!(opened.load(Ordering::SeqCst), 2);
     assert_eq!(server.count("POST", "/access/ticket"), 3);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_new_ticket_that_is_refused_as_well_has_expired_for_good() {
+    let server = server();
+    let refused = Effect::Answer(401, "permission denied - invalid PVE ticket".to_owned());
+    server.fault(Fault::once("/content", refused).times(2));
+    let error = with_password(&server, ROOT, ROOT_PASSWORD)
+        .list("pve01", "local", None)
+        .await
+        .expect_err("no ticket is taken");
+    assert!(
+        matches!(error.kind(), Kind::Expired { .. }),
+        "{}",
+        told(&error)
+    );
+    assert_eq!(server.count("POST", "/access/ticket"), 2);
 }
 
 #[tokio::test]

@@ -242,3 +242,26 @@ async fn an_answer_that_is_no_json_is_an_error() {
         told(&error)
     );
 }
+
+#[tokio::test]
+async fn a_file_of_another_size_is_told_as_such() -> Outcome {
+    let server = server();
+    server.put("pve01", "local", "iso", "x.iso", b"old")?;
+    let error = client(&server)
+        .read_back("pve01", "local", ContentKind::Iso, "x.iso", Some(7))
+        .await
+        .expect_err("it has another size");
+    assert!(
+        matches!(
+            error.kind(),
+            Kind::Size {
+                found_bytes: 3,
+                wanted_bytes: 7,
+                ..
+            }
+        ),
+        "{}",
+        told(&error)
+    );
+    Ok(())
+}
