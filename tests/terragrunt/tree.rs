@@ -14,7 +14,7 @@ use lab::{
     upstream,
 };
 use serde_json::{Value as Json, json};
-use tests::{Run, site};
+use tests::{Run, desk};
 
 /// Variables of the person who runs the tests that would reach Terragrunt, OpenTofu or a provider.
 const FOREIGN: [&str; 7] = ["TG_", "TF_", "PROXMOX_", "TALOS_", "ETCD_", "AWS_", "SSH_"];
@@ -199,7 +199,7 @@ pub(crate) const SHARED_INSTALLER: &str = "factory.test/nocloud-installer/2c8039
 /// The provider that the lab has installed for these tests, or else the one that is built now.
 fn installed(home: &Home) -> Result<Provider, Box<dyn Error>> {
     let Some(binary) = std::env::var_os("ETCD_PROVIDER_PATH").map(PathBuf::from) else {
-        return site::provider(home);
+        return desk::provider(home);
     };
     let mirror = binary
         .ancestors()
