@@ -4,7 +4,7 @@
 use std::{fs, process::Command};
 
 use lab::Home;
-use tests::{Outcome, site::provider};
+use tests::{Outcome, desk::provider};
 
 #[test]
 fn both_programs_run_in_an_empty_root() -> Outcome {
