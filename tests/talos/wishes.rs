@@ -45,9 +45,7 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
     }
     // A storage that is not there may be made before the apply.
     scene.artifact("  proxmox {\n    storage = \"absent\"\n    nodes = [\"pve01\"]\n  }")?;
-    scene
-        .changes()?
-        .expect_says("there is no storage absent");
+    scene.changes()?.expect_says("there is no storage absent");
     assert!(scene.proxmox.files().is_empty());
     let old = "resource \"talos_artifact\" \"image\" {\n  provider = etcd\n  talos_version = \"v1.11.50\"\n}\n";
     scene.write(old)?;
