@@ -13,35 +13,77 @@ use crate::{duration, near::nearest, problem::Problems};
 enum Kind {
     Bool,
     Integer,
+    /// A Go `uint32`.
+    Integer32,
     Text,
+    /// One of these words: with another one etcd does not start, or takes its default without a word.
+    Word(&'static [&'static str]),
+    /// `simple`, or `jwt` with its parameters (`auth.NewTokenProvider`).
+    Token,
+    /// Names with commas between them; a list in the file.
+    CipherSuites,
+    /// `*`, or URLs with commas between them: etcd ends in a panic over anything else.
+    Origins,
     /// An integer of nanoseconds in the file; the user writes a duration.
     Duration,
 }
+
+/// What zap takes (`zapcore.Level`).
+const LOG_LEVELS: [&str; 7] = ["debug", "info", "warn", "error", "dpanic", "panic", "fatal"];
+
+/// Suites that Go holds for secure (`crypto/tls`, `CipherSuites`), and two older names of etcd's.
+const CIPHER_SUITES: [&str; 15] = [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
+];
+
+/// Ways to sign a JSON web token that `golang-jwt` has.
+const SIGN_METHODS: [&str; 12] = [
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "HS256",
+    "HS384", "HS512",
+];
 
 /// Name in 3.7, type, and how 3.5 and 3.6 call it (`None`: the same; `Some("")`: not at all).
 const OPTIONS: [(&str, Kind, Option<&str>); 27] = [
     ("max-request-bytes", Kind::Integer, None),
     ("max-txn-ops", Kind::Integer, None),
-    ("max-concurrent-streams", Kind::Integer, None),
+    ("max-concurrent-streams", Kind::Integer32, None),
     ("max-wals", Kind::Integer, None),
     ("max-snapshots", Kind::Integer, None),
     ("max-learners", Kind::Integer, Some("")),
-    ("log-level", Kind::Text, None),
-    ("metrics", Kind::Text, None),
+    ("log-level", Kind::Word(&LOG_LEVELS), None),
+    ("metrics", Kind::Word(&["basic", "extensive"]), None),
     ("grpc-keepalive-min-time", Kind::Duration, None),
     ("grpc-keepalive-interval", Kind::Duration, None),
     ("grpc-keepalive-timeout", Kind::Duration, None),
     ("backend-batch-interval", Kind::Duration, None),
     ("backend-batch-limit", Kind::Integer, None),
-    ("backend-bbolt-freelist-type", Kind::Text, None),
+    (
+        "backend-bbolt-freelist-type",
+        Kind::Word(&["array", "map"]),
+        None,
+    ),
     ("enable-grpc-gateway", Kind::Bool, None),
     ("enable-pprof", Kind::Bool, None),
     ("host-whitelist", Kind::Text, None),
-    ("cors", Kind::Text, None),
-    ("auth-token", Kind::Text, None),
+    ("cors", Kind::Origins, None),
+    ("auth-token", Kind::Token, None),
     ("bcrypt-cost", Kind::Integer, None),
-    ("cipher-suites", Kind::Text, None),
-    ("tls-max-version", Kind::Text, None),
+    ("cipher-suites", Kind::CipherSuites, None),
+    ("tls-max-version", Kind::Word(&["TLS1.2", "TLS1.3"]), None),
     (
         "compaction-batch-limit",
         Kind::Integer,
@@ -146,24 +188,90 @@ pub(super) fn validate(
     valid
 }
 
-fn describe(kind: Kind) -> &'static str {
+fn describe(kind: Kind) -> String {
     match kind {
-        Kind::Bool => "\"true\" or \"false\"",
-        Kind::Integer => "a whole number",
-        Kind::Text => "a text on one line",
-        Kind::Duration => "a duration such as \"5s\"",
+        Kind::Bool => "\"true\" or \"false\"".to_owned(),
+        Kind::Integer => "a whole number".to_owned(),
+        Kind::Integer32 => "a whole number up to 4294967295".to_owned(),
+        Kind::Text => "a text on one line".to_owned(),
+        Kind::Word(words) => format!("one of {}", words.join(", ")),
+        Kind::Token => format!(
+            "\"simple\", or \"jwt\" with parameters such as \"jwt,sign-method=RS256,pub-key=PATH,\
+             priv-key=PATH\" (sign-method is one of {})",
+            SIGN_METHODS.join(", ")
+        ),
+        Kind::CipherSuites => format!(
+            "a list of suites with commas between them, out of {}",
+            CIPHER_SUITES.join(", ")
+        ),
+        Kind::Origins => "\"*\" or a list of URLs such as \"https://a.example:443\"".to_owned(),
+        Kind::Duration => "a duration such as \"5s\"".to_owned(),
     }
 }
 
 fn literal(kind: Kind, value: &str) -> Option<String> {
     match kind {
         Kind::Bool => matches!(value, "true" | "false").then(|| value.to_owned()),
-        Kind::Integer => value.parse::<u64>().ok().map(|number| number.to_string()),
+        Kind::Integer => value
+            .parse::<u64>()
+            .ok()
+            .filter(|number| i64::try_from(*number).is_ok())
+            .map(|number| number.to_string()),
+        Kind::Integer32 => value.parse::<u32>().ok().map(|number| number.to_string()),
         Kind::Text => (!value.contains(['\n', '\r'])).then(|| quote(value)),
+        Kind::Word(words) => words.contains(&value).then(|| quote(value)),
+        Kind::Token => is_token(value).then(|| quote(value)),
+        Kind::CipherSuites => {
+            let suites: Vec<&str> = value.split(',').map(str::trim).collect();
+            let is_known = suites.iter().all(|suite| CIPHER_SUITES.contains(suite));
+            is_known.then(|| format!("[{}]", suites.join(", ")))
+        }
+        Kind::Origins => {
+            let is_url = |origin: &str| {
+                let rest = ["http://", "https://"]
+                    .iter()
+                    .find_map(|scheme| origin.strip_prefix(scheme));
+                // `types.NewURLs` wants a port and no path.
+                rest.and_then(|rest| rest.rsplit_once(':'))
+                    .is_some_and(|(name, port)| {
+                        let plain = |letter: char| {
+                            letter.is_ascii_alphanumeric() || "-._[]:".contains(letter)
+                        };
+                        !name.is_empty() && name.chars().all(plain) && port.parse::<u16>().is_ok()
+                    })
+            };
+            (value == "*" || value.split(',').all(is_url)).then(|| quote(value))
+        }
         Kind::Duration => {
             let milliseconds = duration::milliseconds(value)?;
-            Some(milliseconds.checked_mul(1_000_000)?.to_string())
+            let nanoseconds = milliseconds.checked_mul(1_000_000)?;
+            i64::try_from(nanoseconds)
+                .ok()
+                .map(|number| number.to_string())
         }
+    }
+}
+
+/// Whether etcd takes it apart (`auth.decomposeOpts`): pairs, each name once, a method that there is.
+fn is_token(value: &str) -> bool {
+    let mut parts = value.split(',');
+    match parts.next() {
+        Some("simple") => value == "simple",
+        Some("jwt") => {
+            let mut given = BTreeMap::new();
+            for part in parts {
+                let Some((name, text)) = part.split_once('=') else {
+                    return false;
+                };
+                if text.contains(['=', '\n', '\r']) || given.insert(name, text).is_some() {
+                    return false;
+                }
+            }
+            given
+                .get("sign-method")
+                .is_some_and(|method| SIGN_METHODS.contains(method))
+        }
+        _ => false,
     }
 }
 

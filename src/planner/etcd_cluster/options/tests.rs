@@ -27,14 +27,26 @@ fn writes_values_as_etcd_reads_them() {
             ("enable-pprof", "true"),
             ("cors", "*"),
             ("grpc-keepalive-timeout", "20s"),
+            ("log-level", "debug"),
+            (
+                "auth-token",
+                "jwt,sign-method=ES256,priv-key=/etc/etcd/jwt.pem,ttl=10m",
+            ),
+            (
+                "cipher-suites",
+                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256",
+            ),
         ],
     );
     assert_eq!(
         said,
         [
+            "auth-token: \"jwt,sign-method=ES256,priv-key=/etc/etcd/jwt.pem,ttl=10m\"",
+            "cipher-suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]",
             "cors: \"*\"",
             "enable-pprof: true",
             "grpc-keepalive-timeout: 20000000000",
+            "log-level: \"debug\"",
             "max-request-bytes: 3145728",
         ]
     );
@@ -67,6 +79,22 @@ fn refuses_values_of_another_type() {
         ("cors", "a\nforce-new-cluster: true"),
         ("corrupt-check-time", "4"),
         ("corrupt-check-time", "99999999999h"),
+        ("max-txn-ops", "9223372036854775808"),
+        ("max-concurrent-streams", "4294967296"),
+        ("log-level", "nonsense"),
+        ("log-level", ""),
+        ("metrics", "all"),
+        ("backend-bbolt-freelist-type", "hashmap"),
+        ("tls-max-version", "TLS1.1"),
+        ("auth-token", "nonsense"),
+        ("auth-token", "jwt"),
+        ("auth-token", "jwt,sign-method=RS1"),
+        ("auth-token", "jwt,sign-method=RS256,sign-method=RS256"),
+        ("auth-token", "simple,x"),
+        ("cipher-suites", "TLS_RSA_WITH_RC4_128_SHA"),
+        ("cipher-suites", ""),
+        ("cors", "a.example"),
+        ("cors", "https://a.example"),
     ] {
         let wrong = format!("extra_options.{name}: Invalid value");
         assert_eq!(check("3.5.35", &[(name, value)]), [wrong], "{value}");

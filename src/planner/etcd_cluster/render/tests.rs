@@ -69,7 +69,7 @@ fn renders_ipv6_names_and_every_option() {
         ("max-request-bytes", "3145728"),
         ("enable-grpc-gateway", "true"),
         ("corrupt-check-time", "4h"),
-        ("cors", "https://a.example,https://b.example"),
+        ("cors", "https://a.example:443,https://b.example:443"),
     ];
     let wish = Wish {
         name: "team-a".to_owned(),
