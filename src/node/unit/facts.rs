@@ -96,9 +96,20 @@ fn executable(pid: u32) -> (String, String) {
     let path = fs::read_link(&link)
         .map(|path| path.display().to_string())
         .unwrap_or_default();
+    if is_manager(&path) {
+        return Default::default();
+    }
     // Read through /proc: the file behind the path may be another one by now.
     let sha256 = digest::program(Path::new(&link)).unwrap_or_default();
     (path, sha256)
+}
+
+/// Whether a process that was just begun is still systemd's own: it becomes the service's program a
+/// moment later.
+fn is_manager(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    matches!(name, "systemd" | "systemd-executor" | "init")
 }
 
 #[cfg(test)]
@@ -119,6 +130,25 @@ mod tests {
         assert!(fact.needs_reload);
         assert_eq!(fact.drop_ins.len(), 2);
         assert_eq!(fact.next_elapse_ms, 0);
+    }
+
+    #[test]
+    fn a_process_that_is_about_to_become_a_program_is_no_program_yet() {
+        for path in [
+            "/usr/lib/systemd/systemd",
+            "/lib/systemd/systemd (deleted)",
+            "/usr/lib/systemd/systemd-executor",
+            "/sbin/init",
+        ] {
+            assert!(is_manager(path), "{path}");
+        }
+        for path in [
+            "/opt/etcd/3.5.35/etcd",
+            "/opt/etcd/3.5.35/etcd (deleted)",
+            "",
+        ] {
+            assert!(!is_manager(path), "{path}");
+        }
     }
 
     #[test]

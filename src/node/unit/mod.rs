@@ -123,6 +123,12 @@ fn is_needed(verb: Verb, no_block: bool, before: &UnitFact) -> bool {
     }
 }
 
+/// Whether starts of before must not count. Only a unit that systemd has in memory has any.
+fn forgets_failures(verb: Verb, before: &UnitFact) -> bool {
+    let starts = matches!(verb, Verb::Start | Verb::Restart | Verb::EnableAndStart);
+    starts && (before.active_state != "inactive" || before.restarts > 0)
+}
+
 /// Does one verb; `no_block` returns when the job is queued.
 pub(crate) fn order(
     unit: &str,
@@ -135,9 +141,9 @@ pub(crate) fn order(
     if !is_needed(verb, no_block, &before) {
         return Ok(Outcome::NotNeeded);
     }
-    let starts = matches!(verb, Verb::Start | Verb::Restart | Verb::EnableAndStart);
-    if starts && before.active_state == "failed" {
-        // A unit that failed too often is not started again before this.
+    if forgets_failures(verb, &before) {
+        // A unit that was started too often is not started again before this. Between two of its crashes
+        // it is "activating", and nothing says how near it is to its limit.
         program::run("systemctl", &["reset-failed", "--", unit])?;
     }
     let words: &[&str] = match verb {
@@ -219,6 +225,26 @@ mod tests {
                 is_needed(verb, no_block, &fact),
                 needed,
                 "{verb:?} {fact:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_unit_that_crashes_again_and_again_may_be_started_all_the_same() {
+        for (verb, active_state, forgets) in [
+            (Verb::Start, "failed", true),
+            (Verb::Start, "activating", true),
+            (Verb::Restart, "activating", true),
+            (Verb::Restart, "active", true),
+            (Verb::Start, "inactive", false),
+            (Verb::Stop, "activating", false),
+            (Verb::Enable, "failed", false),
+        ] {
+            let fact = fact(active_state, "enabled");
+            assert_eq!(
+                forgets_failures(verb, &fact),
+                forgets,
+                "{verb:?} {active_state}"
             );
         }
     }
