@@ -416,6 +416,11 @@ impl NodeError {
                 "Whether the host carried it out is not known; doing it again is safe."
             }
             NodeErrorKind::Archive(_) => "Nothing of it was laid down on the host.",
+            NodeErrorKind::Failed(ref failure)
+                if matches!(failure.kind(), Kind::UnitFailed | Kind::Deadline) =>
+            {
+                "Whether the unit runs now is not known; files are as they were before this call."
+            }
             NodeErrorKind::Failed(_) | NodeErrorKind::Status(_) => {
                 "The host is as it was before this call, but for what the call had completed."
             }
@@ -430,7 +435,11 @@ impl NodeError {
             {
                 format!("wait for {} to finish.", failure.holder)
             }
-            NodeErrorKind::Failed(failure) => failure.hint.clone(),
+            // The helper does not know how others call its host.
+            NodeErrorKind::Failed(failure) => failure
+                .hint
+                .replace("on the host", &format!("on {}", self.host))
+                .replace("on the CA host", &format!("on {}", self.host)),
             NodeErrorKind::Lost { .. } => "run it again; it continues where it stopped.".to_owned(),
             NodeErrorKind::Archive(_) => "clear the download cache and run it again.".to_owned(),
             NodeErrorKind::Status(_) => {

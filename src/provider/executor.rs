@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{Debug, Display},
-    sync::Arc,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -89,7 +89,7 @@ pub(crate) enum Error<S: Debug + Display, E: std::error::Error + 'static> {
     /// Everything that is left waits for something.
     #[error("nothing can be done now: {}", .0.join("; "))]
     Blocked(Vec<String>),
-    /// The same steps were done twice and the facts did not change.
+    /// The same steps were done again and again, and the facts did not change for good.
     #[error("{0} was done and is still wanted")]
     Stuck(S),
     /// The time that the configuration gives is over.
@@ -114,6 +114,9 @@ pub(crate) struct Limits {
     pub(crate) stop: watch::Receiver<bool>,
 }
 
+/// Waves that undo each other come again in turns: one that has changed something so often never ends.
+const TURNS: usize = 3;
+
 /// First and longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -131,6 +134,7 @@ pub(crate) async fn run<W: Work>(
     let deadline = started + limits.timeout;
     let mut done = Vec::new();
     let mut previous: Option<Vec<W::Step>> = None;
+    let mut turns: Vec<(Vec<W::Step>, usize)> = Vec::new();
     let mut round = 0_usize;
     loop {
         let next = observe(work, deadline, &limits).await?;
@@ -154,10 +158,23 @@ pub(crate) async fn run<W: Work>(
             return Err(Error::Stuck(first.clone()));
         }
         let changed = wave(work, &next, deadline, &limits, round).await?;
+        if !changed.is_empty() && turn(&mut turns, &next.wave) >= TURNS {
+            return Err(Error::Stuck(first.clone()));
+        }
         done.extend(changed);
         previous = Some(next.wave);
         round += 1;
     }
+}
+
+/// How often this wave has changed something by now.
+fn turn<S: Clone + PartialEq>(turns: &mut Vec<(Vec<S>, usize)>, wave: &[S]) -> usize {
+    if let Some((_, count)) = turns.iter_mut().find(|(known, _)| known == wave) {
+        *count += 1;
+        return *count;
+    }
+    turns.push((wave.to_vec(), 1));
+    1
 }
 
 async fn observe<W: Work>(
@@ -191,31 +208,41 @@ async fn wave<W: Work>(
     for step in &next.wave {
         lanes.entry(work.lane(step)).or_default().push(step);
     }
-    let finished = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let results = join_all(lanes.into_values().map(|steps| {
-        let finished = Arc::clone(&finished);
-        async move {
-            for step in steps {
-                let began = Instant::now();
-                let ensure = one(work, step, deadline, limits, &next.left).await?;
-                let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                if ensure == Ensure::NotNeeded {
-                    debug!(step = %step, step_index = round, elapsed_ms, "step was not needed");
-                } else {
-                    info!(step = %step, step_index = round, elapsed_ms, "step done");
-                    finished
-                        .lock()
-                        .expect("no holder panics")
-                        .push(step.clone());
-                }
+    let ended: Mutex<Vec<(W::Step, Ensure)>> = Mutex::default();
+    let results = join_all(lanes.into_values().map(|steps| async {
+        for step in steps {
+            let began = Instant::now();
+            let ensure = one(work, step, deadline, limits).await?;
+            let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if ensure == Ensure::NotNeeded {
+                debug!(step = %step, step_index = round, elapsed_ms, "step was not needed");
+            } else {
+                info!(step = %step, step_index = round, elapsed_ms, "step done");
             }
-            Ok(())
+            let mut ended = ended.lock().expect("no holder panics");
+            ended.push((step.clone(), ensure));
         }
+        Ok(())
     }))
     .await;
-    results.into_iter().collect::<Result<(), _>>()?;
-    let finished = std::mem::take(&mut *finished.lock().expect("no holder panics"));
-    Ok(finished)
+    let ended = ended.into_inner().expect("no holder panics");
+    if let Err(mut error) = results.into_iter().collect::<Result<(), _>>() {
+        if let Error::Step { step, left, .. } = &mut error {
+            // Lanes beside the one that failed went on to their own ends.
+            let is_done = |other: &W::Step| ended.iter().any(|(step, _)| step == other);
+            let rest = next.left.iter();
+            left.extend(
+                rest.filter(|other| *other != step && !is_done(other))
+                    .cloned(),
+            );
+        }
+        return Err(error);
+    }
+    let changed = ended.into_iter();
+    Ok(changed
+        .filter(|(_, ensure)| *ensure != Ensure::NotNeeded)
+        .map(|(step, _)| step)
+        .collect())
 }
 
 async fn one<W: Work>(
@@ -223,7 +250,6 @@ async fn one<W: Work>(
     step: &W::Step,
     deadline: Instant,
     limits: &Limits,
-    left: &[W::Step],
 ) -> Result<Ensure, Error<W::Step, W::Error>> {
     let mut pause = PAUSES.0;
     let mut attempt = 1_u32;
@@ -233,33 +259,20 @@ async fn one<W: Work>(
             Err(error) => error,
         };
         let retry = work.retry(&error);
+        let failed = |source| Error::Step {
+            step: step.clone(),
+            source,
+            left: Vec::new(),
+        };
         if retry == Retry::Permanent {
-            let left = left
-                .iter()
-                .filter(|other| *other != step)
-                .cloned()
-                .collect();
-            return Err(Error::Step {
-                step: step.clone(),
-                source: error,
-                left,
-            });
+            return Err(failed(error));
         }
         if *limits.stop.borrow() {
             return Err(Error::Cancelled(step.to_string()));
         }
         if Instant::now() + pause >= deadline {
             warn!(step = %step, attempt, error = %error, "deadline");
-            let left = left
-                .iter()
-                .filter(|other| *other != step)
-                .cloned()
-                .collect();
-            return Err(Error::Step {
-                step: step.clone(),
-                source: error,
-                left,
-            });
+            return Err(failed(error));
         }
         debug!(step = %step, attempt, error = %error, "step is tried again");
         attempt += 1;
@@ -277,3 +290,6 @@ async fn rest(pause: &mut Duration, limits: &Limits) {
     let _ = tokio::time::timeout(*pause, stop.wait_for(|stop| *stop)).await;
     *pause = (*pause * 2).min(PAUSES.1);
 }
+
+#[cfg(test)]
+mod tests;

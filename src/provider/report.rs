@@ -108,9 +108,18 @@ impl Trouble {
 pub(crate) trait Told: StdError + 'static {
     /// As an error with a summary of the caller's.
     fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic;
+
+    /// Whether something was seen that must not be, and nothing failed.
+    fn is_refusal(&self) -> bool {
+        false
+    }
 }
 
 impl Told for Trouble {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
         let parts = [sentence(&self.line()), self.holds(), hint(&self.hint())];
         told(summary, &parts, self.place())
@@ -231,6 +240,10 @@ pub(crate) fn run<S: Debug + Display, E: Told>(
 ) -> Diagnostic {
     use executor::Error;
     let mut diagnostic = match error {
+        // What was seen, and not the look at it, is why it stops.
+        Error::Observe(trouble) if trouble.is_refusal() => {
+            trouble.diagnostic(format!("{what}: stopped before the next step"))
+        }
         Error::Observe(trouble) => {
             trouble.diagnostic(format!("{what}: looking at what is there failed"))
         }
