@@ -97,6 +97,19 @@ impl Failed {
         )
     }
 
+    /// Something shared that another owner needs as it is.
+    pub(crate) fn relied_upon(path: &str, owner: &str) -> Self {
+        Self::new(
+            Kind::Conflict,
+            path,
+            format!("{path} would get other content, and {owner} relies on what it has"),
+        )
+        .hint(
+            "Two CAs of one name cannot serve clusters on the same host: give one of them another name, \
+             or use the same CA for both.",
+        )
+    }
+
     /// Something that should never happen.
     pub(crate) fn internal(subject: impl Into<String>, message: impl Display) -> Self {
         Self::new(Kind::Internal, subject, message.to_string())

@@ -33,39 +33,42 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// Locks that the caller holds by name until it says so or goes away.
+/// Locks that the caller holds by name, each with the token of who took it, until it says so or goes
+/// away.
 #[derive(Debug, Default)]
 pub(crate) struct Held(Mutex<HashMap<String, (String, Lock)>>);
 
 impl Held {
-    /// Takes a lock; one that the same holder has already is not waited for.
+    /// Takes a lock; one that was taken with the same token is not waited for.
     pub(crate) fn take(
         &self,
         root: &Root,
         name: &str,
         holder: &str,
+        token: &str,
         wait: Duration,
     ) -> Result<(), Failed> {
-        if self
-            .0
-            .lock()
-            .expect("no holder panics")
-            .get(name)
-            .is_some_and(|(by, _)| by == holder)
-        {
+        if !token.is_empty() && self.has(name, token) {
             return Ok(());
         }
         // Two resources of one provider share this helper and exclude each other all the same:
         // `flock` tells open files apart, not processes.
         let lock = take(root, name, holder, wait)?;
         let mut held = self.0.lock().expect("no holder panics");
-        held.insert(name.to_owned(), (holder.to_owned(), lock));
+        held.insert(name.to_owned(), (token.to_owned(), lock));
         Ok(())
     }
 
-    /// Gives a lock back; one that is not held is free already.
-    pub(crate) fn release(&self, name: &str) {
-        self.0.lock().expect("no holder panics").remove(name);
+    fn has(&self, name: &str, token: &str) -> bool {
+        let held = self.0.lock().expect("no holder panics");
+        held.get(name).is_some_and(|(by, _)| by == token)
+    }
+
+    /// Gives back what was taken with this token; a lock that is not held is free already.
+    pub(crate) fn release(&self, name: &str, token: &str) {
+        if self.has(name, token) {
+            self.0.lock().expect("no holder panics").remove(name);
+        }
     }
 }
 
@@ -212,25 +215,25 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::below(directory.path());
         let held = Held::default();
-        held.take(&root, "etcd_cluster/k8s", "apply by ops", Duration::ZERO)
-            .expect("free");
-        held.take(&root, "etcd_cluster/k8s", "apply by ops", Duration::ZERO)
-            .expect("ours already");
-        let failed = held
-            .take(
-                &root,
-                "etcd_cluster/k8s",
-                "another apply",
-                Duration::from_millis(30),
-            )
-            .expect_err("taken");
+        let hold = |holder: &str, token: &str| {
+            let wait = Duration::from_millis(30);
+            held.take(&root, "etcd_cluster/k8s", holder, token, wait)
+        };
+        hold("apply by ops", "1").expect("free");
+        hold("apply by ops", "1").expect("ours already");
+        hold("another apply", "2").expect_err("taken");
+        hold("apply by ops", "").expect_err("nobody's token");
+        // Two resources of one process have one name between them, and exclude each other.
+        let failed = hold("apply by ops", "2").expect_err("taken by another change");
         assert_eq!(failed.0.kind(), Kind::Locked);
         assert_eq!(failed.0.holder, "apply by ops");
         assert_eq!(
             all(&root),
             [("etcd_cluster/k8s".to_owned(), "apply by ops".to_owned())]
         );
-        held.release("etcd_cluster/k8s");
+        held.release("etcd_cluster/k8s", "2");
+        assert!(!all(&root).is_empty(), "who has it not cannot give it back");
+        held.release("etcd_cluster/k8s", "1");
         take(&root, "etcd_cluster/k8s", "another apply", Duration::ZERO).expect("free again");
         assert!(all(&root).is_empty());
     }

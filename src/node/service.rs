@@ -178,16 +178,19 @@ impl Node for Service {
             name,
             holder,
             wait_ms,
+            token,
         } = request.into_inner();
         let task = tokio::task::spawn_blocking(move || {
-            held.take(&root, &name, &holder, Duration::from_millis(wait_ms.into()))
+            let wait = Duration::from_millis(wait_ms.into());
+            held.take(&root, &name, &holder, &token, wait)
         });
         task.await.map_err(|error| panicked("Lock", error))??;
         Ok(Response::new(wire::LockResponse {}))
     }
 
     async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Answer<wire::UnlockResponse> {
-        self.held.release(&request.into_inner().name);
+        let wire::UnlockRequest { name, token } = request.into_inner();
+        self.held.release(&name, &token);
         Ok(Response::new(wire::UnlockResponse {}))
     }
 

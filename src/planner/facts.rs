@@ -152,6 +152,9 @@ pub struct CertificateFact {
     pub present: bool,
     /// Why it cannot be read.
     pub error: String,
+    /// SHA-256 in DER, hex; of a chain, the leaf's.
+    #[serde(default)]
+    pub fingerprint: String,
     /// Subject's common name.
     pub common_name: String,
     /// DNS names in the SANs.

@@ -34,6 +34,11 @@ pub struct IssuerFile {
     pub root_pem: String,
 }
 
+/// Path of the root certificate of a CA on hosts of its consumers.
+pub fn root_path(ca: &Name) -> String {
+    format!("/etc/etcd/ssl/{ca}-root_ca.crt")
+}
+
 impl Issuer {
     /// Path of the issuer file on hosts of its consumers.
     pub fn file_path(&self) -> String {
@@ -42,7 +47,7 @@ impl Issuer {
 
     /// Path of the root certificate on hosts of its consumers.
     pub fn root_path(&self) -> String {
-        format!("/etc/etcd/ssl/{}-root_ca.crt", self.name)
+        root_path(&self.name)
     }
 
     /// The issuer file with a root that was checked against the fingerprint.

@@ -45,6 +45,7 @@ pub fn settle(
 ) -> BTreeMap<NodeKey, Node> {
     let mut nodes = BTreeMap::new();
     let mut hosts: BTreeMap<IpAddr, &str> = BTreeMap::new();
+    let mut ways: BTreeMap<_, &str> = BTreeMap::new();
     let mut advertised: BTreeMap<String, &str> = BTreeMap::new();
     for (key, wish) in wishes {
         let parsed = match NodeKey::parse(key) {
@@ -68,6 +69,19 @@ pub fn settle(
                 format!(
                     "Nodes \"{other}\" and \"{key}\" both have address {address}. A host holds one \
                      member of a cluster: a second one would be lost together with the first."
+                ),
+            );
+            continue;
+        }
+        let way = (&wish.host, wish.port.unwrap_or(22), &wish.ssh_profile);
+        if let Some(other) = ways.insert(way, key) {
+            problems.error(
+                &["nodes", key, "host"],
+                "Two nodes on one host",
+                format!(
+                    "Nodes \"{other}\" and \"{key}\" both have host {}. A host holds one member of a \
+                     cluster: a second one would be lost together with the first.",
+                    wish.host
                 ),
             );
             continue;

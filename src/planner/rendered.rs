@@ -17,6 +17,8 @@ pub struct RenderedFile {
     pub content: String,
     /// Several owners write the same bytes.
     pub shared: bool,
+    /// Its other users take new bytes over.
+    pub follows: bool,
     /// A systemd unit.
     pub unit: bool,
 }
@@ -31,6 +33,7 @@ impl RenderedFile {
             mode: 0o644,
             content,
             shared: false,
+            follows: false,
             unit: true,
         }
     }

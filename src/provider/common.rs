@@ -50,6 +50,7 @@ pub(crate) fn file(file: RenderedFile) -> Item {
         mode: file.mode,
         content: file.content.into_bytes(),
         shared: file.shared,
+        follows: file.follows,
         unit: file.unit,
     }))
 }
@@ -159,6 +160,18 @@ pub(crate) fn account_attributes() -> Vec<Attribute> {
             "`ready`, or what is missing. Use it in a postcondition.",
         ),
     ]
+}
+
+/// Two resources of one name on the same hosts.
+pub(crate) fn twice(owner: &str) -> Diagnostic {
+    let (kind, name) = owner.split_once('/').unwrap_or_default();
+    Diagnostic::error(
+        format!("Two resources {kind} are named {name}"),
+        "Another one of this configuration is made under that name on the same hosts. Both would own the \
+         same things there, and destroying one would destroy the other. Nothing was changed by this \
+         one.\nHint: Give each a name of its own (with for_each, name = each.key).",
+    )
+    .at(Path::attribute("name"))
 }
 
 /// Why an object must not be deleted now.

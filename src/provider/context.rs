@@ -1,6 +1,9 @@
 //! What a configured provider has: ways to log in, a pool of connections, archives.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use host::{Pool, Profile, Target};
 use planner::node::NodeWish;
@@ -20,6 +23,40 @@ pub(crate) struct Context {
     pub(crate) operator: String,
     /// Turns true when Core asks to stop.
     pub(crate) stop: watch::Sender<bool>,
+    /// Resources that were planned, and that were made, in this run.
+    pub(crate) names: Names,
+}
+
+/// When a name is taken: Core plans a creation once more just before it makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum When {
+    Planned,
+    Made,
+}
+
+/// Names of new resources by host: two of one name would own the same things there.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Mutex<BTreeSet<(When, String, String)>>);
+
+impl Names {
+    /// Takes the name of an owner on hosts; `false` if another creation of this run has it on one.
+    pub(crate) fn take<'a>(
+        &self,
+        when: When,
+        owner: &str,
+        hosts: impl IntoIterator<Item = &'a str>,
+    ) -> bool {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted: BTreeSet<_> = hosts
+            .into_iter()
+            .map(|host| (when, owner.to_owned(), host.to_owned()))
+            .collect();
+        if wanted.iter().any(|name| taken.contains(name)) {
+            return false;
+        }
+        taken.extend(wanted);
+        true
+    }
 }
 
 /// How far the provider is configured.
@@ -79,5 +116,27 @@ impl Context {
             host_key,
             profile,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_taken_once_on_a_host() {
+        let names = Names::default();
+        let owner = "etcd_cluster/k8s";
+        assert!(names.take(When::Planned, owner, ["a", "b"]));
+        assert!(names.take(When::Made, owner, ["a", "b"]));
+        assert!(names.take(When::Planned, owner, ["c", "d"]), "other hosts");
+        assert!(names.take(When::Planned, "etcd_cluster/events", ["a"]));
+        for when in [When::Planned, When::Made] {
+            assert!(!names.take(when, owner, ["b", "e"]));
+        }
+        assert!(
+            names.take(When::Planned, owner, ["e"]),
+            "nothing was half taken"
+        );
     }
 }

@@ -109,6 +109,7 @@ fn certificate(fact: proto::CertificateFact) -> (String, CertificateFact) {
     let certificate = CertificateFact {
         present: fact.present,
         error: fact.error,
+        fingerprint: fact.fingerprint,
         common_name: fact.common_name,
         dns_names: fact.dns_names,
         ip_addresses: fact.ip_addresses,

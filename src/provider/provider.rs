@@ -15,7 +15,7 @@ use tf_plugin::{
 use tokio::sync::watch;
 
 use crate::{
-    context::{Context, Setup},
+    context::{Context, Names, Setup},
     download::{Downloads, Source},
     etcd_cluster::EtcdCluster,
     etcd_step_ca::EtcdStepCa,
@@ -103,6 +103,7 @@ impl EtcdProvider {
             profiles,
             operator,
             stop: watch::Sender::new(false),
+            names: Names::default(),
         }))
     }
 }

@@ -7,7 +7,7 @@ use host::proto::{
     WriteJournalRequest,
 };
 use planner::{
-    facts::{Fact, HostFacts},
+    facts::{Fact, JournalFact},
     name::NodeKey,
 };
 
@@ -24,30 +24,36 @@ pub(crate) fn new_id() -> String {
     hex::encode(bytes)
 }
 
-/// The uid under which an earlier creation of the same wish was begun and not finished.
-pub(crate) fn begun(facts: &Facts, wish: &str) -> Option<String> {
-    facts
-        .values()
-        .filter_map(Fact::known)
-        .filter_map(|host| host.journal.as_ref())
-        .find(|journal| journal.wish == wish)
-        .map(|journal| journal.id.clone())
+/// A creation under this name that was begun and not handed back to anybody, whatever its wish was.
+///
+/// The entry is written on all hosts before anything else, and taken away as the last act of a creation
+/// that comes to its end: a host that has something of it and no entry says that somebody got it.
+pub(crate) fn unfinished(facts: &Facts) -> Option<&JournalFact> {
+    let hosts = || facts.values().filter_map(Fact::known);
+    let journal = hosts().find_map(|host| host.journal.as_ref())?;
+    let was_handed_back = hosts().any(|host| {
+        let owner = host.owner.as_ref();
+        host.journal.is_none() && owner.is_some_and(|owner| owner.id == journal.id)
+    });
+    (!was_handed_back).then_some(journal)
 }
 
-/// The uid of a creation that was not finished, whatever its wish was.
-pub(crate) fn unfinished(facts: &Facts) -> Option<String> {
-    facts
-        .values()
-        .filter_map(Fact::known)
-        .find_map(|host| host.journal.as_ref())
-        .map(|journal| journal.id.clone())
+/// Who began what a creation of the same wish goes on with.
+pub(crate) fn continued(facts: &Facts, wish: &str) -> Option<String> {
+    let journal = unfinished(facts).filter(|journal| journal.wish == wish)?;
+    Some(journal.by.clone())
 }
 
 /// The lock of a resource, held by the helpers on its hosts.
 pub(crate) struct Locked<'a> {
     hosts: &'a Hosts,
     name: String,
-    keys: Vec<NodeKey>,
+    /// Tells this change from others of the same process.
+    token: String,
+    /// Nodes whose machines are known, in an order that all agree on.
+    order: Vec<NodeKey>,
+    /// How many nodes there are.
+    nodes: usize,
 }
 
 /// Takes the lock of a resource on all hosts that can be reached, in an order that all agree on.
@@ -64,24 +70,17 @@ pub(crate) async fn lock<'a>(
         .filter_map(|(key, fact)| Some((fact.known()?.machine_id.as_str(), key)))
         .collect();
     order.sort();
-    let mut locked = Locked {
+    let locked = Locked {
         hosts,
         name: name.to_owned(),
-        keys: Vec::new(),
+        token: new_id(),
+        order: order.into_iter().map(|(_, key)| key.clone()).collect(),
+        nodes: facts.len(),
     };
-    for (_, key) in &order {
-        let request = LockRequest {
-            name: name.to_owned(),
-            holder: hosts.context().operator.clone(),
-            wait_ms: LOCK_WAIT_MS,
-        };
-        let taken = hosts
-            .call(key, "Lock", |mut client| async move {
-                client.lock(request).await
-            })
-            .await;
-        match taken {
-            Ok(_) => locked.keys.push((*key).clone()),
+    let mut count = 0;
+    for key in &locked.order {
+        match locked.take(key, LOCK_WAIT_MS).await {
+            Ok(()) => count += 1,
             Err(trouble) if trouble.is_unreachable() => {}
             Err(trouble) => {
                 locked.release().await;
@@ -89,10 +88,9 @@ pub(crate) async fn lock<'a>(
             }
         }
     }
-    if locked.keys.len() * 2 > facts.len() {
+    if locked.is_enough(count) {
         return Ok(locked);
     }
-    let count = locked.keys.len();
     locked.release().await;
     Err(Trouble::Refused {
         why: format!(
@@ -105,11 +103,50 @@ pub(crate) async fn lock<'a>(
 }
 
 impl Locked<'_> {
+    fn is_enough(&self, count: usize) -> bool {
+        count * 2 > self.nodes
+    }
+
+    async fn take(&self, key: &NodeKey, wait_ms: u32) -> Result<(), Trouble> {
+        let request = LockRequest {
+            name: self.name.clone(),
+            holder: self.hosts.context().operator.clone(),
+            wait_ms,
+            token: self.token.clone(),
+        };
+        let taken = self.hosts.call(key, "Lock", |mut client| async move {
+            client.lock(request).await
+        });
+        taken.await.map(|_| ())
+    }
+
+    /// Sees that the lock is still held, and takes it again where the helper that held it went away:
+    /// what is done next must not meet somebody else's change.
+    ///
+    /// # Errors
+    /// [`Trouble`] if somebody else took it meanwhile, or if fewer than a majority can be reached.
+    pub(crate) async fn keep(&self) -> Result<(), Trouble> {
+        let taken = join_all(self.order.iter().map(|key| self.take(key, 0))).await;
+        let (mut count, mut away) = (0, None);
+        for one in taken {
+            match one {
+                Ok(()) => count += 1,
+                Err(trouble) if trouble.is_unreachable() => away = Some(trouble),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        match away {
+            Some(trouble) if !self.is_enough(count) => Err(trouble),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives the lock back. One that cannot be told ends with its connection.
     pub(crate) async fn release(self) {
-        let releases = self.keys.iter().map(|key| {
+        let releases = self.order.iter().map(|key| {
             let request = UnlockRequest {
                 name: self.name.clone(),
+                token: self.token.clone(),
             };
             self.hosts.call(key, "Unlock", |mut client| async move {
                 client.unlock(request).await
@@ -189,35 +226,48 @@ pub(crate) async fn claim(hosts: &Hosts, facts: &mut Facts, owner: &str, id: &st
     join_all(claims).await;
 }
 
-/// The uid of a creation: that of an earlier one that was not finished, or a new one.
+/// Takes the entry of a creation away as its last act: what it made goes into a state now, and whoever
+/// comes later finds a thing that exists.
+pub(crate) async fn hand_back(hosts: &Hosts, owner: &str, id: &str) {
+    let clears = hosts.keys().map(|key| {
+        let request = ClearJournalRequest {
+            owner: owner.to_owned(),
+            id: id.to_owned(),
+        };
+        hosts.call(key, "ClearJournal", |mut client| async move {
+            client.clear_journal(request).await
+        })
+    });
+    for cleared in join_all(clears).await {
+        if let Err(trouble) = cleared {
+            // The next read takes it away.
+            tracing::warn!(error = %trouble, "a journal entry stays");
+        }
+    }
+}
+
+/// The uid of a creation: that of an earlier one of the same wish that was not finished, or a new one.
 ///
-/// What an earlier creation with another wish left behind is removed, because nothing of value can
-/// be in it: `holds_value` says where that is not so.
+/// What an earlier creation with another wish left behind is removed: the caller has seen on every host
+/// that nothing of value is in it.
 ///
 /// # Errors
-/// [`Trouble`] if it holds something, or if it cannot be removed.
+/// [`Trouble`] if it cannot be removed.
 pub(crate) async fn settle_id(
     hosts: &Hosts,
     facts: &Facts,
     owner: &str,
     wish: &str,
-    holds_value: impl Fn(&HostFacts) -> bool,
 ) -> Result<String, Trouble> {
-    let id = begun(facts, wish);
-    for (key, fact) in facts {
-        let Some(host) = fact.known() else { continue };
-        let Some(journal) = host.journal.as_ref().filter(|journal| journal.wish != wish) else {
+    let journals = facts
+        .iter()
+        .filter_map(|(key, fact)| Some((key, fact.known()?)))
+        .filter_map(|(key, host)| Some((key, host, host.journal.as_ref()?)));
+    let mut begun = None;
+    for (key, host, journal) in journals {
+        if journal.wish == wish {
+            begun.get_or_insert_with(|| journal.id.clone());
             continue;
-        };
-        if holds_value(host) {
-            return Err(Trouble::Refused {
-                why: format!(
-                    "{} holds {owner} from an earlier creation ({}) with other nodes or ports",
-                    hosts.target(key).host,
-                    journal.by
-                ),
-                hint: "import it, or set the former nodes and ports again and apply.".to_owned(),
-            });
         }
         tracing::info!(
             host = hosts.target(key).host,
@@ -236,5 +286,60 @@ pub(crate) async fn settle_id(
             })
             .await?;
     }
-    Ok(id.unwrap_or_else(new_id))
+    Ok(begun.unwrap_or_else(new_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::facts::{HostFacts, OwnerFact};
+
+    use super::*;
+
+    fn host(owner: Option<&str>, journal: Option<&str>) -> Fact<HostFacts> {
+        Fact::Known(HostFacts {
+            owner: owner.map(|id| OwnerFact {
+                id: id.to_owned(),
+                ..OwnerFact::default()
+            }),
+            journal: journal.map(|id| JournalFact {
+                id: id.to_owned(),
+                wish: "w".to_owned(),
+                by: "ops".to_owned(),
+            }),
+            ..HostFacts::default()
+        })
+    }
+
+    fn facts(hosts: [Fact<HostFacts>; 3]) -> Facts {
+        let key = |index: usize| NodeKey::parse(&index.to_string()).expect("a key");
+        let hosts = hosts.into_iter().enumerate();
+        hosts.map(|(index, host)| (key(index), host)).collect()
+    }
+
+    fn id(facts: &Facts) -> Option<&str> {
+        unfinished(facts).map(|journal| journal.id.as_str())
+    }
+
+    #[test]
+    fn a_creation_is_unfinished_until_it_was_handed_back() {
+        let bare = || host(None, None);
+        let begun = || host(Some("1"), Some("1"));
+        assert_eq!(id(&facts([bare(), bare(), bare()])), None);
+        assert_eq!(id(&facts([begun(), begun(), begun()])), Some("1"));
+        // Cut off while the entries were written, or a host that was made anew since.
+        assert_eq!(id(&facts([begun(), bare(), bare()])), Some("1"));
+        let away = Fact::Unknown("it is off".to_owned());
+        assert_eq!(id(&facts([begun(), away, begun()])), Some("1"));
+        // One entry is left of a cluster that somebody has.
+        let handed_back = host(Some("1"), None);
+        assert_eq!(id(&facts([begun(), handed_back, bare()])), None);
+    }
+
+    #[test]
+    fn goes_on_only_with_the_same_wish() {
+        let begun = || host(Some("1"), Some("1"));
+        let facts = facts([begun(), begun(), begun()]);
+        assert_eq!(continued(&facts, "w").as_deref(), Some("ops"));
+        assert_eq!(continued(&facts, "other"), None);
+    }
 }

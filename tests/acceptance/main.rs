@@ -9,6 +9,8 @@ mod examples;
 mod faults;
 mod killed;
 mod logins;
+mod members;
+mod ownership;
 mod programs;
 mod quickstart;
 mod secrets;

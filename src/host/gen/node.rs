@@ -644,6 +644,9 @@ pub struct LockRequest {
     /// How long to wait for it, in milliseconds; 0 fails at once.
     #[prost(uint32, tag = "3")]
     pub wait_ms: u32,
+    /// Who repeats the call with it has the lock already. Two changes of one process have two.
+    #[prost(string, tag = "4")]
+    pub token: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -653,6 +656,9 @@ pub struct LockResponse {}
 pub struct UnlockRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// As it was taken; with another one nothing is given back.
+    #[prost(string, tag = "2")]
+    pub token: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -747,12 +753,17 @@ pub struct File {
     pub mode: u32,
     #[prost(bytes = "vec", tag = "5")]
     pub content: ::prost::alloc::vec::Vec<u8>,
-    /// Several owners write the same bytes to the same path (an issuer file).
+    /// Several owners write the same bytes to the same path: other bytes are a CONFLICT while another
+    /// owner uses it.
     #[prost(bool, tag = "6")]
     pub shared: bool,
     /// A systemd unit: Remove stops and disables it first.
     #[prost(bool, tag = "7")]
     pub unit: bool,
+    /// A shared file that all its users take over when one writes other bytes (an issuer file, which
+    /// gets more URLs).
+    #[prost(bool, tag = "8")]
+    pub follows: bool,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

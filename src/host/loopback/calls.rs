@@ -44,6 +44,7 @@ async fn a_failure_is_typed_and_says_what_to_do() {
     let node = pool(&sshd).node(&target(&sshd)).await.expect("a helper");
     let request = proto::UnlockRequest {
         name: "etcd_cluster/k8s".into(),
+        token: String::new(),
     };
     let call = node.call("Unlock", |mut client| async move {
         client.unlock(request).await

@@ -382,6 +382,7 @@ async fn notices_a_host_that_is_cut_off_in_mid_call_and_comes_back_to_it() {
         name: "etcd_cluster/test".into(),
         holder: "test".into(),
         wait_ms,
+        token: String::new(),
     };
     let taken = holder.call(
         "Lock",

@@ -16,7 +16,11 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tenure {
     Own(ItemKind),
-    Shared(SharedKind),
+    /// `follows`: its other users take new bytes over.
+    Shared {
+        kind: SharedKind,
+        follows: bool,
+    },
 }
 
 /// A file as it should be.
@@ -35,8 +39,14 @@ pub(crate) struct FileWish<'a> {
 impl<'a> From<&'a File> for FileWish<'a> {
     fn from(file: &'a File) -> Self {
         let tenure = match (file.shared, file.unit) {
-            (true, true) => Tenure::Shared(SharedKind::Unit),
-            (true, false) => Tenure::Shared(SharedKind::File),
+            (true, unit) => Tenure::Shared {
+                kind: if unit {
+                    SharedKind::Unit
+                } else {
+                    SharedKind::File
+                },
+                follows: file.follows,
+            },
             (false, true) => Tenure::Own(ItemKind::Unit),
             (false, false) => Tenure::Own(ItemKind::File),
         };
@@ -64,7 +74,7 @@ pub(super) fn enter(
         (Standing::Shared, Tenure::Own(_)) => {
             return Err(Failed::conflict(wish.path, "several owners"));
         }
-        (Standing::Own, Tenure::Shared(_)) => {
+        (Standing::Own, Tenure::Shared { .. }) => {
             return Err(Failed::conflict(wish.path, &format!("{owner} alone")));
         }
         (Standing::Unknown, _) if found.is_some() => return Err(Failed::foreign(wish.path)),
@@ -76,9 +86,28 @@ pub(super) fn enter(
         .then(|| ledger.fingerprint(wish.path, wish.content));
     match wish.tenure {
         Tenure::Own(kind) => ledger.enter(root, owner, wish.path, kind, sha256),
-        Tenure::Shared(kind) => ledger.share(root, owner, wish.path, kind, sha256),
+        Tenure::Shared { kind, follows } => {
+            if !follows && let Some(other) = relying(ledger, owner, wish.path, sha256.as_deref()) {
+                return Err(Failed::relied_upon(wish.path, other));
+            }
+            ledger.share(root, owner, wish.path, kind, sha256);
+        }
     }
     Ok(())
+}
+
+/// Another owner that has a shared file with other bytes than those of `sha256`: they may be what it
+/// trusts.
+fn relying<'a>(
+    ledger: &'a Ledger,
+    owner: &str,
+    path: &str,
+    sha256: Option<&str>,
+) -> Option<&'a str> {
+    let shared = ledger.shared.get(path)?;
+    let recorded = shared.pending.as_deref().unwrap_or(&shared.sha256);
+    let other = shared.owners.iter().find(|other| *other != owner)?;
+    (Some(recorded) != sha256).then_some(other.as_str())
 }
 
 pub(super) fn write(root: &Root, wish: &FileWish<'_>) -> Result<Outcome, Failed> {

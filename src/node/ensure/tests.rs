@@ -251,6 +251,35 @@ fn owners_exclude_each_other() {
 }
 
 #[test]
+fn a_shared_file_that_another_owner_relies_on_keeps_its_content() {
+    let host = TestHost::new();
+    let path = "/etc/etcd/ssl/main-root_ca.crt";
+    let issuer = "/etc/etcd/issuers/main.json";
+    let follows = |content: &str| Item {
+        item: Some(Wish::File(File {
+            shared: true,
+            follows: true,
+            ..plain_file(issuer, content)
+        })),
+    };
+    wish(&host, A, vec![shared_file(path, "one"), follows("1")]).expect("made");
+    // Alone, it may change its mind.
+    wish(&host, A, vec![shared_file(path, "first"), follows("1")]).expect("its own");
+    let failed = wish(&host, B, vec![follows("2"), shared_file(path, "second")]);
+    let failed = failed.expect_err("A relies on it");
+    assert_eq!(failed.0.kind(), Kind::Conflict);
+    assert!(failed.0.message.contains(A), "{failed}");
+    assert_eq!(host.read(path), "first");
+    assert_eq!(host.read(issuer), "1", "nothing of it was done");
+    wish(&host, B, vec![shared_file(path, "first"), follows("2")]).expect("the same root");
+    assert_eq!(host.read(issuer), "2");
+    // Edited by hand, it is mended to what both have.
+    host.write(path, "mine");
+    wish(&host, A, vec![shared_file(path, "first")]).expect("mended");
+    assert_eq!(host.read(path), "first");
+}
+
+#[test]
 fn shared_files_stay_until_the_last_user_wants_them_no_more() {
     let host = TestHost::new();
     let path = "/etc/etcd/issuers/main.json";

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{desired::Desired, names, observed::Observed};
+use super::{desired::Desired, names, observed::Observed, trust::check_root};
 use crate::{
     facts::{Fact, FileFact, FileKind, HostFacts},
     name::NodeKey,
@@ -57,6 +57,7 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
         check_address(node, host, key, problems);
         check_ports(desired, node, host, id, problems);
         check_foreign(desired, key, node, host, id, problems);
+        check_root(desired, key, node, host, problems);
     }
 }
 

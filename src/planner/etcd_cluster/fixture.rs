@@ -184,6 +184,12 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
         };
         certificates.insert(format!("{stem}.crt"), fact);
     }
+    let root = CertificateFact {
+        present: true,
+        fingerprint: desired.issuer.fingerprint.clone().unwrap_or_default(),
+        ..CertificateFact::default()
+    };
+    certificates.insert(desired.issuer.root_path(), root);
     let existing = phase == Phase::Existing;
     let manifest = Manifest::new(desired, key, fingerprint(desired, key, node), existing);
     HostFacts {

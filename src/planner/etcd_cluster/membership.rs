@@ -1,7 +1,7 @@
 //! How nodes stand in the member list. Matched by id or exact peer URL, never by name.
 
 use super::{desired::Desired, observed::Observed};
-use crate::{facts::MemberFact, name::NodeKey};
+use crate::{facts::MemberFact, name::NodeKey, node::Node};
 
 /// How a node stands in the member list.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,16 +55,16 @@ pub(super) fn called(member: &MemberFact) -> String {
 }
 
 fn is_of(desired: &Desired, observed: &Observed, key: &NodeKey, member: &MemberFact) -> bool {
+    let names = |node: &Node| member.peer_urls.contains(&desired.peer_url(node));
+    if desired.nodes.get(key).is_some_and(names) {
+        return true;
+    }
+    // Who answers on a host that is not the node's own is another one's member.
+    let is_anothers = desired.nodes.values().any(names);
     let answers = observed
         .member(key)
         .is_some_and(|etcd| etcd.member_id == member.id);
-    let is_named = || {
-        desired
-            .nodes
-            .get(key)
-            .is_some_and(|node| member.peer_urls.contains(&desired.peer_url(node)))
-    };
-    answers || is_named()
+    answers && !is_anothers
 }
 
 #[cfg(test)]
@@ -101,6 +101,18 @@ mod tests {
         let strangers = strangers(&desired, &seen);
         assert_eq!(strangers.len(), 1);
         assert_eq!(strangers[0].id, id(&key("1")));
+    }
+
+    #[test]
+    fn who_answers_on_the_host_of_another_node_is_not_its_member() {
+        let desired = desired(3);
+        let mut seen = observed(&desired);
+        etcd_mut(&mut seen, "2").member_id = id(&key("3"));
+        let of = |node: &str| match standing(&desired, &seen, &key(node)) {
+            Standing::Voter(member) => member.id,
+            other => panic!("{node} is {other:?}"),
+        };
+        assert_eq!((of("2"), of("3")), (id(&key("2")), id(&key("3"))));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use super::{
     findings::{self, Finding, Remedy},
     membership::{Standing, standing},
     observed::Observed,
+    place,
     rejoin::{can_run, rejoin},
+    render::fingerprint,
     safety::{may_disrupt, may_disrupt_later, quorum, voters},
     step::Step,
 };
@@ -72,7 +74,13 @@ pub fn announce_creation(desired: &Desired) -> Vec<String> {
 /// hold. Hosts that were not seen are left alone once the cluster exists; a cluster that is being
 /// made waits for all.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    let mut plan = Plan::default();
+    let mut plan = Plan {
+        blocked: place::astray(desired, observed, &Observed::default()),
+        ..Plan::default()
+    };
+    if !plan.blocked.is_empty() {
+        return plan;
+    }
     let bootstrapped = observed.bootstrapped();
     if !bootstrapped {
         plan.blocked = unseen(desired, observed);
@@ -86,6 +94,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     }
     for (key, found) in &all {
         quiet(desired, key, found, &mut plan.steps);
+        if !waits(desired, observed, key, found) {
+            written(key, found, &mut plan.steps);
+        }
     }
     if bootstrapped {
         plan.steps.extend(finishes(&all));
@@ -98,11 +109,13 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
             .filter(|key| owes_restart(&all, key) && can_run(desired, observed, key))
             .partition(|key| learns(key));
         // One that runs with other options than it should may never catch up.
-        plan.steps
-            .extend(learners.into_iter().map(|key| restart(desired, key)));
+        for key in learners {
+            plan.steps.extend(rewritten(desired, observed, &all, key));
+            plan.steps.push(restart(desired, key));
+        }
         let astray: Vec<&NodeKey> = nodes_with(&all, Remedy::Rejoin).collect();
         rejoin(desired, observed, &astray, &mut plan);
-        restarts(desired, observed, others, &mut plan);
+        restarts(desired, observed, &all, others, &mut plan);
     } else {
         creation(&all, &mut plan.steps);
         plan.steps.extend(finishes(&all));
@@ -161,6 +174,29 @@ fn quiet(desired: &Desired, key: &NodeKey, found: &[Finding], steps: &mut Vec<St
             steps.push(Step::IssueCertificate { node: node(), role });
         }
     }
+}
+
+/// Whether files are written only right before the restart that shows what they are worth: an option that
+/// etcd does not take must be met by one member, and not wait for the crash of the next.
+fn waits(desired: &Desired, observed: &Observed, key: &NodeKey, found: &[Finding]) -> bool {
+    let mut owed = found
+        .iter()
+        .filter(|finding| finding.remedy == Remedy::WriteAndRestart);
+    let Some(finding) = owed.next() else {
+        return false;
+    };
+    // What it was started with last is known to be good.
+    let is_proven = observed.manifest(key).is_some_and(|manifest| {
+        manifest.started_with == fingerprint(desired, key, &desired.nodes[key])
+    });
+    // A member that does not serve, and whose files somebody broke, has nothing to lose.
+    let is_broken = !finding.sentence.is_empty() && !observed.is_healthy(key);
+    !is_proven && !is_broken
+}
+
+/// Files, and units that start at boot.
+fn written(key: &NodeKey, found: &[Finding], steps: &mut Vec<Step>) {
+    let node = || key.clone();
     let owes_restart = has(found, |remedy| remedy == Remedy::WriteAndRestart);
     if owes_restart || has(found, |remedy| remedy == Remedy::Write) {
         steps.push(Step::WriteFiles {
@@ -171,6 +207,22 @@ fn quiet(desired: &Desired, key: &NodeKey, found: &[Finding], steps: &mut Vec<St
     if has(found, |remedy| remedy == Remedy::Enable) {
         steps.push(Step::EnableUnits { node: node() });
     }
+}
+
+/// The same for a node that is restarted next, if its files wait for that.
+fn rewritten(
+    desired: &Desired,
+    observed: &Observed,
+    all: &[(&NodeKey, Vec<Finding>)],
+    key: &NodeKey,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (other, found) in all {
+        if *other == key && waits(desired, observed, key, found) {
+            written(key, found, &mut steps);
+        }
+    }
+    steps
 }
 
 /// Members of a new cluster: none becomes ready before a majority runs, so they start together.
@@ -246,7 +298,13 @@ fn restart(desired: &Desired, key: &NodeKey) -> Step {
 }
 
 /// Restarts of voters, one at a time: first who is sick anyway, the leader last.
-fn restarts(desired: &Desired, observed: &Observed, mut restarts: Vec<&NodeKey>, plan: &mut Plan) {
+fn restarts(
+    desired: &Desired,
+    observed: &Observed,
+    all: &[(&NodeKey, Vec<Finding>)],
+    mut restarts: Vec<&NodeKey>,
+    plan: &mut Plan,
+) {
     restarts.sort_by_key(|key| (observed.leads(key), observed.is_healthy(key), *key));
     let mut mended = mended(&plan.steps);
     for key in restarts {
@@ -261,6 +319,7 @@ fn restarts(desired: &Desired, observed: &Observed, mut restarts: Vec<&NodeKey>,
             }
         }
         mended.insert(key.clone());
+        plan.steps.extend(rewritten(desired, observed, all, key));
         plan.steps.extend(hand_over(desired, observed, key));
         plan.steps.push(restart(desired, key));
         plan.steps.push(Step::AwaitHealthy {

@@ -36,6 +36,7 @@ pub fn files(desired: &Desired, key: &NodeKey, node: &Node, phase: Phase) -> Vec
             mode: 0o640,
             content: configuration(desired, key, node, phase),
             shared: false,
+            follows: false,
             unit: false,
         },
         RenderedFile::unit(&names::unit(&desired.name, key), unit(desired, key, phase)),

@@ -94,8 +94,16 @@ fn enough(
     let others = desired.nodes.keys().filter(|key| *key != node);
     let (healthy, rest): (Vec<&NodeKey>, Vec<&NodeKey>) =
         others.partition(|key| observed.is_healthy(key) || mended.contains(key));
+    // A member that answers for two nodes is one, and one that answers for this node too goes with it.
+    let known = |key: &NodeKey| observed.member(key).map(|etcd| etcd.member_id);
+    let own = known(node);
+    let (told, untold): (Vec<_>, Vec<_>) = healthy
+        .iter()
+        .map(|key| known(key))
+        .partition(Option::is_some);
+    let told: BTreeSet<_> = told.into_iter().filter(|id| *id != own).collect();
     // A single member has nobody to stand in for it: it is disrupted or never changed.
-    if voters == 1 || healthy.len() >= quorum(voters) {
+    if voters == 1 || told.len() + untold.len() >= quorum(voters) {
         return Ok(());
     }
     if voters == 2 && rest.is_empty() {
@@ -109,7 +117,7 @@ fn enough(
         .collect();
     Err(Unsafe::NoQuorum {
         node: desired.called(node),
-        healthy: healthy.len(),
+        healthy: told.len() + untold.len(),
         others: desired.nodes.len() - 1,
         needed: quorum(voters),
         reasons: reasons.join("; "),

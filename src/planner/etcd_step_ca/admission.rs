@@ -1,7 +1,11 @@
 //! May this CA be made on its hosts? Asked at plan and again before the first step.
 
 use super::{desired::Desired, names, observed::Observed};
-use crate::{facts::Fact, problem::Problems};
+use crate::{
+    facts::{Fact, HostFacts},
+    issuer::root_path,
+    problem::Problems,
+};
 
 /// Collects what stands against making the CA on its hosts.
 pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems: &mut Problems) {
@@ -27,6 +31,7 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             &place,
             problems,
         );
+        check_consumers(desired, &node.host, host, problems);
         if let Some(owner) = &host.owner {
             if Some(owner.id.as_str()) != id {
                 problems.error(
@@ -69,6 +74,31 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             );
         }
     }
+}
+
+/// Refuses a name under which clusters on this host trust another CA.
+fn check_consumers(desired: &Desired, name: &str, host: &HostFacts, problems: &mut Problems) {
+    let path = root_path(&desired.name);
+    let owner = host.files.get(&path).map_or("", |file| file.owner.as_str());
+    let trusted = host
+        .certificates
+        .get(&path)
+        .map_or("", |root| root.fingerprint.as_str());
+    let own = host
+        .ca
+        .as_ref()
+        .map_or("", |ca| ca.root_fingerprint.as_str());
+    if owner.is_empty() || trusted == own {
+        return;
+    }
+    problems.error(
+        &["name"],
+        format!("{owner} on {name} trusts another CA named {}", desired.name),
+        format!(
+            "{path} there is the root of a CA on other hosts. Two CAs of one name cannot serve clusters \
+             on the same host. Give this one another name. Nothing was changed."
+        ),
+    );
 }
 
 #[cfg(test)]

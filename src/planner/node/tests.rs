@@ -51,6 +51,26 @@ fn addresses_follow_from_the_host() {
 }
 
 #[test]
+fn one_host_holds_one_node_whatever_its_address_is() {
+    let same = |node: &mut NodeWish| {
+        node.host = "10.0.1.12".to_owned();
+        node.address = Some("10.0.1.11".to_owned());
+    };
+    assert_eq!(check(same), ["nodes.2.host: Two nodes on one host"]);
+    // Another SSH port or another bastion may lead to another machine.
+    let port = |node: &mut NodeWish| {
+        same(node);
+        node.port = Some(2222);
+    };
+    assert_eq!(check(port), [""; 0]);
+    let profile = |node: &mut NodeWish| {
+        same(node);
+        node.ssh_profile = Some("far".to_owned());
+    };
+    assert_eq!(check(profile), [""; 0]);
+}
+
+#[test]
 fn a_name_is_no_address() {
     let host = check(|node| node.host = "db1.example".to_owned());
     assert_eq!(host, ["nodes.1.host: An IP address is needed"]);

@@ -5,8 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::join_all;
 use planner::{
     etcd_cluster::{self as cluster, Desired, Observed, names},
+    facts::Fact,
+    node::NodeWish,
     problem::Problems,
     version,
 };
@@ -21,23 +24,24 @@ use super::{
 };
 use crate::{
     common::{self, texts},
-    context::{Context, Setup},
+    context::{Context, Setup, When},
     download::{self, Architecture, Program, Release},
     executor,
-    facts::Facts,
+    facts::{self, Facts},
     hosts::Hosts,
     import,
     life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
     nodes,
     report::{self, Told},
-    session, timeouts,
+    session::{self, Locked},
+    timeouts,
 };
 
 /// A cluster that can be worked on.
-struct Case {
-    hosts: Hosts,
-    ca: Hosts,
-    desired: Desired,
+pub(super) struct Case {
+    pub(super) hosts: Hosts,
+    pub(super) ca: Hosts,
+    pub(super) desired: Desired,
 }
 
 fn case(context: &Arc<Context>, values: &Value) -> Result<Case, Diagnostics> {
@@ -137,6 +141,14 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
             &read,
             &mut diagnostics,
         );
+        moved(
+            setup,
+            &change.prior,
+            &change.private,
+            &read,
+            &mut diagnostics,
+        )
+        .await;
     }
     let identity = import::identity_of(&planned);
     Plan {
@@ -179,14 +191,98 @@ async fn plan_creation(
     )
     .await;
     offered(&context, desired, &facts, diagnostics).await;
-    let id = session::unfinished(&facts);
+    let names = hosts.keys().map(|key| hosts.target(key).host.as_str());
+    if !context.names.take(When::Planned, &owner, names) {
+        diagnostics.push(common::twice(&owner));
+    }
+    let problems = admission(&hosts, desired, &Observed { hosts: facts }).await;
+    diagnostics.extend(report::problems(problems));
+}
+
+/// What stands against the creation, and what is to be known of an earlier one of the same name.
+async fn admission(hosts: &Hosts, desired: &Desired, observed: &Observed) -> Problems {
     let mut problems = Problems::default();
-    cluster::admit(
-        desired,
-        &Observed { hosts: facts },
-        id.as_deref(),
-        &mut problems,
-    );
+    let id = session::unfinished(&observed.hosts).map(|journal| journal.id.as_str());
+    cluster::admit(desired, observed, id, &mut problems);
+    if let Some(by) = session::continued(&observed.hosts, &desired.wish()) {
+        problems.warning(
+            &["name"],
+            format!("A creation of cluster {} that was begun goes on", desired.name),
+            format!(
+                "{by} began it and did not finish it. If it is somebody else's, choose another name: what \
+                 is made here will be in this state."
+            ),
+        );
+    }
+    let left = cluster::leftovers(desired, observed);
+    let looks = earlier(hosts, desired, &left).await;
+    cluster::settle(desired, &left, &looks, &mut problems);
+    problems
+}
+
+/// Asks the members that an earlier creation left, at the ports that it had.
+async fn earlier(hosts: &Hosts, desired: &Desired, left: &[cluster::Leftover]) -> Facts {
+    let looks = left.iter().filter_map(|left| {
+        let reach = left.reach(&desired.name)?;
+        let request = look::leftover(&reach);
+        Some(async move {
+            let fact = match hosts.observe(&left.key, request).await {
+                Ok(response) => Fact::Known(facts::from_response(response, "")),
+                Err(trouble) => Fact::Unknown(trouble.line()),
+            };
+            (left.key.clone(), fact)
+        })
+    });
+    join_all(looks).await.into_iter().collect()
+}
+
+/// Looks at the machines behind hosts that are named otherwise than before: a member stays where it is.
+async fn moved(
+    setup: &Setup,
+    prior: &Value,
+    private: &[u8],
+    read: &wish::Read,
+    diagnostics: &mut Diagnostics,
+) {
+    let (Ok(context), Some(desired)) = (ready(setup), &read.desired) else {
+        return;
+    };
+    let before = nodes::read(prior.get("nodes"), &mut Diagnostics::new());
+    let mut wishes = read.nodes.wishes.clone();
+    wishes.retain(|key, wish| {
+        let way = |wish: &NodeWish| (wish.host.clone(), wish.port, wish.ssh_profile.clone());
+        before
+            .wishes
+            .get(key)
+            .is_some_and(|old| way(old) != way(wish))
+    });
+    let Ok(Some(known)) = Observed::load(private) else {
+        return;
+    };
+    if wishes.is_empty() {
+        return;
+    }
+    let hosts = match Hosts::new(&context, &wishes) {
+        Ok(hosts) => hosts,
+        Err(found) => return diagnostics.extend(found),
+    };
+    let owner = names::owner(&desired.name);
+    let facts = probe(&hosts, &owner, |_| look::machine(desired), diagnostics).await;
+    for (key, fact) in &facts {
+        if let Fact::Unknown(why) = fact {
+            let host = &hosts.target(key).host;
+            let warning = Diagnostic::warning(
+                format!("Whether {host} is the machine of node \"{key}\" is not known"),
+                report::sentence(why),
+            );
+            diagnostics.push(warning.at(Path::attribute("nodes").key(key.as_str())));
+        }
+    }
+    // Together with the machines of the others: two nodes may meet on one.
+    let mut seen = known.clone();
+    seen.hosts.extend(facts);
+    let mut problems = Problems::default();
+    cluster::misplaced(desired, &seen, &known, &mut problems);
     diagnostics.extend(report::problems(problems));
 }
 
@@ -279,48 +375,52 @@ pub(super) async fn create(setup: &Setup, change: Change) -> Outcome {
 
 async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
     let context = ready(setup)?;
-    let Case {
-        hosts,
-        ca,
-        mut desired,
-    } = case(&context, &change.planned)?;
-    let owner = names::owner(&desired.name);
-    let what = format!("Creation of cluster {}", desired.name);
-    let failed = |trouble: &report::Trouble| -> Diagnostics {
-        trouble.diagnostic(format!("{what} did not begin")).into()
-    };
-    let limit = timeouts::limit(&change.planned, "read");
-    let facts = look_at(&hosts, &owner, limit, |key| look::request(&desired, key)).await?;
-    let unfinished = session::unfinished(&facts);
-    let mut problems = Problems::default();
-    let observed = Observed { hosts: facts };
-    cluster::admit(&desired, &observed, unfinished.as_deref(), &mut problems);
-    if problems.has_errors() {
-        return Err(report::problems(problems));
+    let case = case(&context, &change.planned)?;
+    let owner = names::owner(&case.desired.name);
+    // Before anything is locked: what a person must mend, and in which order machines are locked.
+    let observed = admitted(&case, change).await?;
+    let machines = observed.hosts.values().filter_map(Fact::known);
+    let machines = machines.map(|host| host.machine_id.as_str());
+    if !context.names.take(When::Made, &owner, machines) {
+        return Err(common::twice(&owner).into());
     }
-    let locked = session::lock(&hosts, &owner, &observed.hosts)
+    let locked = session::lock(&case.hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| not_begun(&case.desired, &trouble))?;
+    let outcome = create_locked(&context, &case, &locked, change).await;
+    locked.release().await;
+    outcome
+}
+
+async fn create_locked(
+    context: &Context,
+    case: &Case,
+    locked: &Locked<'_>,
+    change: &Change,
+) -> Result<Outcome, Diagnostics> {
+    // Whoever had the lock before may have made it meanwhile.
+    let observed = admitted(case, change).await?;
+    let failed = |trouble: &report::Trouble| not_begun(&case.desired, trouble);
+    let owner = names::owner(&case.desired.name);
+    let wish = case.desired.wish();
+    let id = session::settle_id(&case.hosts, &observed.hosts, &owner, &wish)
         .await
         .map_err(|trouble| failed(&trouble))?;
-    let had_quorum = |host: &planner::facts::HostFacts| {
-        let manifest = host
-            .owner
-            .as_ref()
-            .and_then(|owner| cluster::Manifest::parse(&owner.manifest));
-        manifest.is_some_and(|manifest| manifest.bootstrapped)
+    let desired = Desired {
+        id,
+        ..case.desired.clone()
     };
-    desired.id = session::settle_id(&hosts, &observed.hosts, &owner, &desired.wish(), had_quorum)
-        .await
-        .map_err(|trouble| failed(&trouble))?;
-    session::begin(&hosts, &owner, &desired.id, &desired.wish())
+    session::begin(&case.hosts, &owner, &desired.id, &wish)
         .await
         .map_err(|trouble| failed(&trouble))?;
     let wanted = wish::map(&change.planned, "release_sha256");
-    let work = ClusterWork::new(&hosts, &ca, &desired, None, wanted, observed);
-    let result = executor::run(&work, limits(&context, &change.planned, "create")).await;
+    let machines = observed.clone();
+    let work = ClusterWork::new(case, &desired, locked, machines, None, wanted, observed);
+    let result = executor::run(&work, limits(context, &change.planned, "create")).await;
     let ended = work.end();
-    locked.release().await;
-    match result {
-        Ok(_) => Ok(after(change, &desired, ended, Diagnostics::new())),
+    let what = format!("Creation of cluster {}", desired.name);
+    let outcome = match result {
+        Ok(_) => after(change, &desired, ended, Diagnostics::new()),
         // Something of value may be in it by now: it must stand in the state, and not be tainted.
         Err(error) if ended.bootstrapped => {
             let next = "The cluster exists. The next apply completes it in place.";
@@ -329,13 +429,34 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
             let reason = format!("incomplete: {}", report::chain(&error));
             let mut outcome = after(change, &desired, ended, diagnostic.into());
             outcome.state.set("status", Value::string(reason));
-            Ok(outcome)
+            outcome
         }
         Err(error) => {
             let next = "What was made stays on the hosts; the next apply goes on from there.";
-            Err(report::run(&what, &error, next).into())
+            return Err(report::run(&what, &error, next).into());
         }
+    };
+    session::hand_back(&case.hosts, &owner, &desired.id).await;
+    Ok(outcome)
+}
+
+fn not_begun(desired: &Desired, trouble: &report::Trouble) -> Diagnostics {
+    let summary = format!("Creation of cluster {} did not begin", desired.name);
+    trouble.diagnostic(summary).into()
+}
+
+/// The hosts as they are now, if nothing stands against the creation.
+async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics> {
+    let owner = names::owner(&case.desired.name);
+    let limit = timeouts::limit(&change.planned, "read");
+    let request = |key: &_| look::request(&case.desired, key);
+    let hosts = look_at(&case.hosts, &owner, limit, request).await?;
+    let observed = Observed { hosts };
+    let problems = admission(&case.hosts, &case.desired, &observed).await;
+    if problems.has_errors() {
+        return Err(errors(&report::problems(problems)));
     }
+    Ok(observed)
 }
 
 /// The state after a run.
@@ -382,27 +503,44 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
         ));
     }
     let context = ready(setup)?;
-    let Case { hosts, ca, desired } = case(&context, &change.planned)?;
+    let case = case(&context, &change.planned)?;
+    let Case { hosts, desired, .. } = &case;
     let owner = names::owner(&desired.name);
     let what = format!("Change of cluster {}", desired.name);
     let limit = timeouts::limit(&change.planned, "read");
-    let request = |key: &_| look::request(&desired, key);
+    let request = |key: &_| look::request(desired, key);
     let (facts, _) = hosts.observe_all(&owner, limit, request).await;
-    if let Some(other) = another(&hosts, &desired, &facts) {
+    if let Some(other) = another(hosts, desired, &facts) {
         return Err(other.into());
     }
-    let locked = session::lock(&hosts, &owner, &facts)
+    let observed = Observed { hosts: facts };
+    let mut machines = Observed::load(&change.private)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let mut problems = Problems::default();
+    cluster::misplaced(desired, &observed, &machines, &mut problems);
+    if problems.has_errors() {
+        return Err(report::problems(problems));
+    }
+    let seen = observed.hosts.iter();
+    let seen = seen.filter(|(_, fact)| fact.known().is_some());
+    machines
+        .hosts
+        .extend(seen.map(|(key, fact)| (key.clone(), fact.clone())));
+    let locked = session::lock(hosts, &owner, &observed.hosts)
         .await
         .map_err(|trouble| trouble.diagnostic(format!("{what} did not begin")))?;
-    let announced = texts(&change.planned, "change_plan").into_iter().collect();
+    let announced = Some(texts(&change.planned, "change_plan").into_iter().collect());
     let wanted = wish::map(&change.planned, "release_sha256");
-    let observed = Observed { hosts: facts };
-    let work = ClusterWork::new(&hosts, &ca, &desired, Some(announced), wanted, observed);
+    let work = ClusterWork::new(
+        &case, desired, &locked, machines, announced, wanted, observed,
+    );
     let result = executor::run(&work, limits(&context, &change.planned, "update")).await;
     let ended = work.end();
     locked.release().await;
     match result {
-        Ok(_) => Ok(after(change, &desired, ended, Diagnostics::new())),
+        Ok(_) => Ok(after(change, desired, ended, Diagnostics::new())),
         Err(error) => {
             let next = "What was done stays; the next apply goes on from there.";
             Err(report::run(&what, &error, next).into())

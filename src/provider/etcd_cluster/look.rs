@@ -2,7 +2,7 @@
 
 use host::proto::{CertificateQuery, EtcdQuery, FileQuery, ObserveRequest};
 use planner::{
-    etcd_cluster::{Desired, Phase, Role, files, names},
+    etcd_cluster::{Desired, Phase, Reach, Role, files, names},
     name::NodeKey,
     space, version,
 };
@@ -16,6 +16,32 @@ pub(super) fn member(desired: &Desired, key: &NodeKey) -> EtcdQuery {
         certificate_path: format!("{stem}.crt"),
         key_path: format!("{stem}.key"),
         timeout_ms: 0,
+    }
+}
+
+/// Which machine it is, and what it says of the cluster.
+pub(super) fn machine(desired: &Desired) -> ObserveRequest {
+    ObserveRequest {
+        owners: vec![names::owner(&desired.name)],
+        ..ObserveRequest::default()
+    }
+}
+
+/// Whether the member that an earlier creation left was started, and whether it has a leader.
+pub(super) fn leftover(reach: &Reach) -> ObserveRequest {
+    ObserveRequest {
+        files: vec![FileQuery {
+            path: reach.wal.clone(),
+            content: false,
+        }],
+        etcd: vec![EtcdQuery {
+            endpoint: reach.endpoint.clone(),
+            ca_path: reach.ca_path.clone(),
+            certificate_path: format!("{}.crt", reach.client_stem),
+            key_path: format!("{}.key", reach.client_stem),
+            timeout_ms: 0,
+        }],
+        ..ObserveRequest::default()
     }
 }
 
@@ -40,12 +66,18 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
         path: file.path,
         content: true,
     }));
-    let certificates = Role::ALL.map(|role| {
-        let stem = names::certificate_stem(&desired.name, key, role.as_str());
-        CertificateQuery {
-            path: format!("{stem}.crt"),
-            key_path: format!("{stem}.key"),
-        }
+    let mut certificates = Role::ALL
+        .map(|role| {
+            let stem = names::certificate_stem(&desired.name, key, role.as_str());
+            CertificateQuery {
+                path: format!("{stem}.crt"),
+                key_path: format!("{stem}.key"),
+            }
+        })
+        .to_vec();
+    certificates.push(CertificateQuery {
+        path: desired.issuer.root_path(),
+        key_path: String::new(),
     });
     let timers =
         Role::ALL.map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
@@ -54,7 +86,7 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
         units: std::iter::once(names::unit(&desired.name, key))
             .chain(timers)
             .collect(),
-        certificates: certificates.to_vec(),
+        certificates,
         etcd: vec![member(desired, key)],
         ports: desired.ports().into_iter().map(u32::from).collect(),
         users: vec![names::USER.to_owned()],

@@ -25,7 +25,7 @@ use planner::{
 };
 use tokio::sync::OnceCell;
 
-use super::{certify, look};
+use super::{certify, life::Case, look};
 use crate::{
     common::{self, control, ensure, ensured, shared_directory},
     download::{Program, Wanted},
@@ -33,6 +33,7 @@ use crate::{
     hosts::Hosts,
     programs,
     report::Trouble,
+    session::Locked,
 };
 
 /// Limit for one look at a host.
@@ -60,6 +61,9 @@ pub(super) struct ClusterWork<'a> {
     hosts: &'a Hosts,
     ca: &'a Hosts,
     desired: &'a Desired,
+    locked: &'a Locked<'a>,
+    /// The machines that it began on.
+    machines: Observed,
     /// Disruptive steps that the plan announced; `None` while the cluster is being made.
     announced: Option<BTreeSet<String>>,
     wanted: BTreeMap<String, String>,
@@ -84,20 +88,23 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> ClusterWork<'a> {
-    /// `announced` is what the plan said, for a cluster that stands in a state; `wanted` the SHA-256
-    /// of archives by architecture.
+    /// `desired` has the uid that the case may lack; `machines` is what was last known of the hosts; `announced` what the plan said, for a cluster that
+    /// stands in a state; `wanted` the SHA-256 of archives by architecture.
     pub(super) fn new(
-        hosts: &'a Hosts,
-        ca: &'a Hosts,
+        case: &'a Case,
         desired: &'a Desired,
+        locked: &'a Locked<'a>,
+        machines: Observed,
         announced: Option<BTreeSet<String>>,
         wanted: BTreeMap<String, String>,
         observed: Observed,
     ) -> Self {
         let work = Self {
-            hosts,
-            ca,
+            hosts: &case.hosts,
+            ca: &case.ca,
             desired,
+            locked,
+            machines,
             announced,
             archives: Mutex::new(wanted.clone()),
             wanted,
@@ -195,7 +202,7 @@ impl<'a> ClusterWork<'a> {
                 data,
             }))
         };
-        let public = |path: String, content: String| {
+        let public = |path: String, content: String, follows: bool| {
             common::file(RenderedFile {
                 path,
                 user: "root",
@@ -203,6 +210,7 @@ impl<'a> ClusterWork<'a> {
                 mode: 0o644,
                 content,
                 shared: true,
+                follows,
                 unit: false,
             })
         };
@@ -225,10 +233,11 @@ impl<'a> ClusterWork<'a> {
             shared_directory("/etc/etcd"),
             shared_directory(names::TLS),
             shared_directory("/etc/etcd/issuers"),
-            public(desired.issuer.root_path(), root.clone()),
+            public(desired.issuer.root_path(), root.clone(), false),
             public(
                 desired.issuer.file_path(),
                 desired.issuer.file(root, &fingerprint),
+                true,
             ),
             link("root_ca.crt"),
             link("peer-ca.crt"),
@@ -565,6 +574,31 @@ impl<'a> ClusterWork<'a> {
         Ok(ensured(response.outcome()))
     }
 
+    /// Whether these are the hosts that it began on, and what is on them is this cluster.
+    fn still_ours(&self, observed: &Observed) -> Result<(), Trouble> {
+        let astray = cluster::astray(self.desired, observed, &self.machines);
+        if !astray.is_empty() {
+            return Err(Trouble::Refused {
+                why: astray.join("; "),
+                hint: "give each node the host that it had, and run plan again.".to_owned(),
+            });
+        }
+        let hosts = || observed.hosts.values().filter_map(Fact::known);
+        let is_ours = |host: &HostFacts| {
+            let owner = host.owner.as_ref();
+            owner.is_some_and(|owner| owner.id == self.desired.id)
+        };
+        if self.announced.is_some() && !hosts().any(is_ours) {
+            return Err(Trouble::Refused {
+                why: "no host that answers knows this cluster any more".to_owned(),
+                hint: "see that the right hosts answer and that their disks are mounted, then run plan \
+                       again."
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// A disruptive step that nobody has agreed to.
     fn unannounced(&self, wave: &[Step]) -> Option<Trouble> {
         let announced = self.announced.as_ref()?;
@@ -588,6 +622,7 @@ fn joining(desired: &Desired, key: &NodeKey) -> Item {
         mode: 0o644,
         content: "This member joins its cluster with an empty data directory.\n".to_owned(),
         shared: false,
+        follows: false,
         unit: false,
     })
 }
@@ -598,32 +633,21 @@ impl Work for ClusterWork<'_> {
     type Error = Trouble;
 
     async fn next(&self) -> Result<Next<Step>, Trouble> {
+        self.locked.keep().await?;
         let request = |key: &NodeKey| look::request(self.desired, key);
         let (facts, troubles) = self.hosts.observe_all(&self.owner(), LOOK, request).await;
         let observed = Observed { hosts: facts };
-        if self.announced.is_none() && !observed.bootstrapped() {
-            // A cluster that is being made waits for all of its hosts.
-            if let Some(trouble) = troubles.into_iter().next() {
-                return Err(trouble);
-            }
+        let waits_for_all = self.announced.is_none() && !observed.bootstrapped();
+        let is_seen = observed.hosts.values().any(|fact| fact.known().is_some());
+        if (waits_for_all || !is_seen)
+            && let Some(trouble) = troubles.into_iter().next()
+        {
+            return Err(trouble);
         }
-        let knows_us = |host: &HostFacts| {
-            let owner = host.owner.as_ref();
-            owner.is_some_and(|owner| owner.id == self.desired.id)
-        };
-        let is_known = observed
-            .hosts
-            .values()
-            .filter_map(Fact::known)
-            .any(knows_us);
-        if self.announced.is_some() && !is_known {
-            return Err(Trouble::Refused {
-                why: "no host that answers knows this cluster any more".to_owned(),
-                hint: "see that the right hosts answer and that their disks are mounted, then run plan \
-                       again; nothing was changed."
-                    .to_owned(),
-            });
+        if !is_seen {
+            return Err(Trouble::NotYet("no host answers".to_owned()));
         }
+        self.still_ours(&observed)?;
         let mut plan = cluster::plan(self.desired, &observed);
         if self.announced.is_none() {
             plan.steps

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use planner::{
     etcd_step_ca::{self as planner_ca, Desired, Observed},
+    facts::Fact,
     problem::Problems,
 };
 use tf_plugin::{
@@ -14,14 +15,15 @@ use tf_plugin::{
 use super::{WHAT, look, schema, state, wish, work::CaWork};
 use crate::{
     common::{self, text},
-    context::{Context, Setup},
+    context::{Context, Setup, When},
     executor,
     hosts::Hosts,
     import,
     life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
     nodes,
     report::{self, Told},
-    session, timeouts,
+    session::{self, Locked},
+    timeouts,
 };
 use std::sync::Arc;
 
@@ -165,15 +167,62 @@ async fn plan_creation(
     };
     let owner = planner_ca::owner(&desired.name);
     let facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
-    let id = session::unfinished(&facts);
-    let mut problems = Problems::default();
-    planner_ca::admit(
-        desired,
-        &Observed { hosts: facts },
-        id.as_deref(),
-        &mut problems,
-    );
+    let names = hosts.keys().map(|key| hosts.target(key).host.as_str());
+    if !context.names.take(When::Planned, &owner, names) {
+        diagnostics.push(common::twice(&owner));
+    }
+    let problems = admission(desired, &Observed { hosts: facts });
     diagnostics.extend(report::problems(problems));
+}
+
+/// What stands against the creation, and what is to be known of an earlier one of the same name.
+fn admission(desired: &Desired, observed: &Observed) -> Problems {
+    let mut problems = Problems::default();
+    let id = session::unfinished(&observed.hosts).map(|journal| journal.id.as_str());
+    planner_ca::admit(desired, observed, id, &mut problems);
+    let name = &desired.name;
+    if let Some(by) = session::continued(&observed.hosts, &desired.wish()) {
+        problems.warning(
+            &["name"],
+            format!("A creation of CA {name} that was begun goes on"),
+            format!(
+                "{by} began it and did not finish it. If it is somebody else's, choose another name: what \
+                 is made here will be in this state."
+            ),
+        );
+    }
+    // Nothing has certificates from a CA that is in no state, so nothing in another one is of value.
+    for (key, fact) in &observed.hosts {
+        let Some(host) = fact.known() else { continue };
+        let other = host.journal.as_ref();
+        let Some(journal) = other.filter(|journal| journal.wish != desired.wish()) else {
+            continue;
+        };
+        let consumers = host.ca.as_ref().map(|ca| ca.consumers.join(", "));
+        let called = desired.called(key);
+        match consumers.filter(|consumers| !consumers.is_empty()) {
+            Some(consumers) => problems.error(
+                &["name"],
+                format!("An earlier creation of CA {name} is in use"),
+                format!(
+                    "{} began it on {called} with other settings and did not finish it, and {consumers} \
+                     has certificates from it. Set those again and apply: then it is completed. Nothing \
+                     was changed.",
+                    journal.by
+                ),
+            ),
+            None => problems.warning(
+                &["name"],
+                format!("What an earlier creation of CA {name} left is removed first"),
+                format!(
+                    "{} began it on {called} with other settings and did not finish it. Nobody has \
+                     certificates from it.",
+                    journal.by
+                ),
+            ),
+        }
+    }
+    problems
 }
 
 fn plan_update(
@@ -236,49 +285,75 @@ pub(super) async fn create(setup: &Setup, change: Change) -> Outcome {
 
 async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
     let context = ready(setup)?;
-    let Case {
-        hosts,
-        mut desired,
-        nodes,
-    } = case(&context, &change.planned)?;
-    let owner = planner_ca::owner(&desired.name);
-    let what = format!("Creation of CA {}", desired.name);
-    let failed = |trouble: &report::Trouble| -> Diagnostics {
-        trouble.diagnostic(format!("{what} did not begin")).into()
-    };
-    let limit = timeouts::limit(&change.planned, "read");
-    let facts = look_at(&hosts, &owner, limit, |_| look::request(&desired)).await?;
-    let mut problems = Problems::default();
-    let unfinished = session::unfinished(&facts);
-    let observed = Observed { hosts: facts };
-    planner_ca::admit(&desired, &observed, unfinished.as_deref(), &mut problems);
-    if problems.has_errors() {
-        return Err(report::problems(problems));
+    let case = case(&context, &change.planned)?;
+    let owner = planner_ca::owner(&case.desired.name);
+    let observed = admitted(&case, change).await?;
+    let machines = observed.hosts.values().filter_map(Fact::known);
+    let machines = machines.map(|host| host.machine_id.as_str());
+    if !context.names.take(When::Made, &owner, machines) {
+        return Err(common::twice(&owner).into());
     }
-    let locked = session::lock(&hosts, &owner, &observed.hosts)
+    let locked = session::lock(&case.hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| not_begun(&case.desired, &trouble))?;
+    let outcome = create_locked(&context, &case, &locked, change).await;
+    locked.release().await;
+    outcome
+}
+
+fn not_begun(desired: &Desired, trouble: &report::Trouble) -> Diagnostics {
+    let summary = format!("Creation of CA {} did not begin", desired.name);
+    trouble.diagnostic(summary).into()
+}
+
+/// The host as it is now, if nothing stands against the creation.
+async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics> {
+    let owner = planner_ca::owner(&case.desired.name);
+    let limit = timeouts::limit(&change.planned, "read");
+    let request = |_: &_| look::request(&case.desired);
+    let hosts = look_at(&case.hosts, &owner, limit, request).await?;
+    let observed = Observed { hosts };
+    let problems = admission(&case.desired, &observed);
+    if problems.has_errors() {
+        return Err(errors(&report::problems(problems)));
+    }
+    Ok(observed)
+}
+
+async fn create_locked(
+    context: &Context,
+    case: &Case,
+    locked: &Locked<'_>,
+    change: &Change,
+) -> Result<Outcome, Diagnostics> {
+    // Whoever had the lock before may have made it meanwhile.
+    let observed = admitted(case, change).await?;
+    let Case { hosts, nodes, .. } = case;
+    let failed = |trouble: &report::Trouble| not_begun(&case.desired, trouble);
+    let owner = planner_ca::owner(&case.desired.name);
+    let wish = case.desired.wish();
+    let id = session::settle_id(hosts, &observed.hosts, &owner, &wish)
         .await
         .map_err(|trouble| failed(&trouble))?;
-    // Nothing has certificates from a CA that is in no state, so nothing in it is of value.
-    let id = session::settle_id(&hosts, &observed.hosts, &owner, &desired.wish(), |host| {
-        host.ca.as_ref().is_some_and(|ca| !ca.consumers.is_empty())
-    })
-    .await
-    .map_err(|trouble| failed(&trouble))?;
-    desired.id = id;
-    session::begin(&hosts, &owner, &desired.id, &desired.wish())
+    let desired = Desired {
+        id,
+        ..case.desired.clone()
+    };
+    session::begin(hosts, &owner, &desired.id, &wish)
         .await
         .map_err(|trouble| failed(&trouble))?;
     let work = CaWork {
-        hosts: &hosts,
+        hosts,
+        locked,
         desired: &desired,
         claims: false,
         last: Mutex::new(observed),
         waiting: Mutex::new(None),
     };
-    let result = executor::run(&work, limits(&context, &change.planned, "create")).await;
+    let result = executor::run(&work, limits(context, &change.planned, "create")).await;
     let observed = work.last.into_inner().unwrap_or_default();
-    locked.release().await;
     if let Err(error) = result {
+        let what = format!("Creation of CA {}", desired.name);
         let next = "What was made stays on the host; the next apply goes on from there.";
         return Err(report::run(&what, &error, next).into());
     }
@@ -287,8 +362,9 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     };
     let mut values = change.planned.clone();
     values.set("id", Value::string(&desired.id));
-    state::set_seen(&mut values, &desired, &nodes, &observed);
+    state::set_seen(&mut values, &desired, nodes, &observed);
     values.set("drift", Value::List(Vec::new()));
+    session::hand_back(hosts, &owner, &desired.id).await;
     Ok(made(values, observed.store(), Diagnostics::new()))
 }
 
@@ -322,14 +398,30 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     let what = format!("Change of CA {}", desired.name);
     let limit = timeouts::limit(&change.planned, "read");
     let facts = look_at(&hosts, &owner, limit, |_| look::request(&desired)).await?;
-    let locked = session::lock(&hosts, &owner, &facts)
+    let observed = Observed { hosts: facts };
+    if let Some(other) = replaced(&desired, &change.prior, &observed) {
+        return Err(other.into());
+    }
+    let before = Observed::load(&change.private).ok().flatten();
+    let mut problems = Problems::default();
+    planner_ca::misplaced(
+        &desired,
+        &observed,
+        &before.unwrap_or_default(),
+        &mut problems,
+    );
+    if problems.has_errors() {
+        return Err(report::problems(problems));
+    }
+    let locked = session::lock(&hosts, &owner, &observed.hosts)
         .await
         .map_err(|trouble| trouble.diagnostic(format!("{what} did not begin")))?;
     let work = CaWork {
         hosts: &hosts,
+        locked: &locked,
         desired: &desired,
         claims: true,
-        last: Mutex::new(Observed { hosts: facts }),
+        last: Mutex::new(observed),
         waiting: Mutex::new(None),
     };
     let result = executor::run(&work, limits(&context, &change.planned, "update")).await;

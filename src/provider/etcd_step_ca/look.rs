@@ -1,8 +1,9 @@
 //! What is looked at on the host of a CA.
 
-use host::proto::{CaQuery, FileQuery, ObserveRequest};
+use host::proto::{CaQuery, CertificateQuery, FileQuery, ObserveRequest};
 use planner::{
     etcd_step_ca::{self as planner_ca, Desired},
+    issuer::root_path,
     space, version,
 };
 
@@ -17,7 +18,12 @@ pub(super) fn request(desired: &Desired) -> ObserveRequest {
             file(format!("/opt/step-ca/{}/step-ca", version::STEP_CA), false),
             file(format!("/opt/step/{}/step", version::STEP), false),
             file(planner_ca::unit_file(desired).path, true),
+            file(root_path(&desired.name), false),
         ],
+        certificates: vec![CertificateQuery {
+            path: root_path(&desired.name),
+            key_path: String::new(),
+        }],
         units: vec![planner_ca::unit(desired.instance.as_ref())],
         cas: vec![CaQuery {
             directory,

@@ -24,6 +24,7 @@ use crate::{
     hosts::Hosts,
     programs,
     report::Trouble,
+    session::Locked,
 };
 
 /// step-ca answers within a second; after this much something is wrong.
@@ -37,6 +38,7 @@ const LOOK: Duration = Duration::from_secs(30);
 
 pub(super) struct CaWork<'a> {
     pub(super) hosts: &'a Hosts,
+    pub(super) locked: &'a Locked<'a>,
     pub(super) desired: &'a Desired,
     /// Whether the journal of the creation may be closed: the CA stands in a state.
     pub(super) claims: bool,
@@ -178,7 +180,11 @@ impl CaWork<'_> {
                 STARTING.as_secs(),
                 fact.error
             ),
-            hint: format!("look with `journalctl -u {}` on the host.", self.unit()),
+            hint: format!(
+                "look with `journalctl -u {}` on {}.",
+                self.unit(),
+                self.hosts.target(key).host
+            ),
         })
     }
 
@@ -203,6 +209,7 @@ impl Work for CaWork<'_> {
     type Error = Trouble;
 
     async fn next(&self) -> Result<Next<Step>, Trouble> {
+        self.locked.keep().await?;
         let request = |_: &NodeKey| look::request(self.desired);
         let (facts, troubles) = self.hosts.observe_all(&self.owner(), LOOK, request).await;
         if let Some(trouble) = troubles.into_iter().next() {

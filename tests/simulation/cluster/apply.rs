@@ -404,6 +404,7 @@ fn public(path: String, content: String, mode: u32) -> RenderedFile {
         mode,
         content,
         shared: true,
+        follows: false,
         unit: false,
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
     etcd_cluster::fixture::{bare, desired, host_mut, key, lose, observed},
-    facts::PortFact,
+    facts::{CertificateFact, PortFact},
     problem::Problem,
+    rendered::sha256,
 };
 
 fn admitted(observed: &Observed, id: Option<&str>) -> Vec<String> {
@@ -137,6 +138,52 @@ fn refuses_what_another_tool_made() {
     );
     // A disk that was mounted for it.
     assert_eq!(put(data, directory(false)), [""; 0]);
+}
+
+/// The root of another CA of the same name, that another cluster uses.
+fn other_root(host: &mut HostFacts) {
+    let path = "/etc/etcd/ssl/main-root_ca.crt".to_owned();
+    let file = FileFact {
+        owner: "etcd_cluster/events".to_owned(),
+        ..FileFact::default()
+    };
+    let certificate = CertificateFact {
+        present: true,
+        fingerprint: "f".repeat(64),
+        ..CertificateFact::default()
+    };
+    host.files.insert(path.clone(), file);
+    host.certificates.insert(path, certificate);
+}
+
+#[test]
+fn refuses_a_second_ca_of_a_name_that_others_trust() {
+    let error = "error issuer: etcd_cluster/events on 10.0.1.12 trusts another CA named main";
+    assert_eq!(check(other_root), [error]);
+    let same = check(|host| {
+        other_root(host);
+        let path = "/etc/etcd/ssl/main-root_ca.crt";
+        let certificate = host.certificates.get_mut(path).expect("a root");
+        certificate.fingerprint = sha256(b"root");
+    });
+    assert_eq!(same, [""; 0]);
+    // One that is made in the same apply will have a root of its own.
+    let mut later = desired(3);
+    later.issuer.fingerprint = None;
+    let mut observed = bare_hosts();
+    other_root(host_mut(&mut observed, "2"));
+    let mut problems = Problems::default();
+    admit(&later, &observed, None, &mut problems);
+    assert_eq!(problems.0.len(), 1);
+    assert!(problems.0[0].detail.contains("still to be made"));
+    // What an earlier try of this creation left is the helper's to judge.
+    let owner = |host: &mut HostFacts| {
+        other_root(host);
+        let path = "/etc/etcd/ssl/main-root_ca.crt";
+        let file = host.files.get_mut(path).expect("a root");
+        "etcd_cluster/k8s".clone_into(&mut file.owner);
+    };
+    assert_eq!(check(owner), [""; 0]);
 }
 
 #[test]

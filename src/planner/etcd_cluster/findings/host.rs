@@ -2,7 +2,7 @@
 
 use super::{Finding, Remedy, drift, edited, exposed, wanted};
 use crate::{
-    etcd_cluster::{certificate::Role, desired::Desired, names},
+    etcd_cluster::{certificate::Role, desired::Desired, names, trust::other_root},
     facts::HostFacts,
     name::NodeKey,
     version,
@@ -31,13 +31,21 @@ pub(super) fn prepared(
                 .map(|sentence| drift(sentence, Remedy::Prepare)),
         ),
     }
-    for path in [desired.issuer.root_path(), desired.issuer.file_path()] {
-        match host.files.get(&path) {
-            None => found.push(drift(format!("{path} is missing"), Remedy::Prepare)),
-            Some(file) if edited(file) => {
+    let root = desired.issuer.root_path();
+    for path in [root.clone(), desired.issuer.file_path()] {
+        match (host.files.get(&path), other_root(desired, host)) {
+            (None, _) => found.push(drift(format!("{path} is missing"), Remedy::Prepare)),
+            (Some(_), Some((is, should))) if path == root => found.push(drift(
+                format!(
+                    "{path} is the root {is}, and that of the CA {} is {should}",
+                    desired.issuer.name
+                ),
+                Remedy::Prepare,
+            )),
+            (Some(file), _) if edited(file) => {
                 found.push(drift(format!("{path} was edited"), Remedy::Prepare));
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
     }
     if host.owner.is_none() {

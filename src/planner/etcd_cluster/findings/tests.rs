@@ -85,6 +85,43 @@ fn an_unreachable_host_is_no_drift() {
 }
 
 #[test]
+fn finds_the_root_of_another_ca_of_the_same_name() {
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    let path = desired.issuer.root_path();
+    // All that our last write recorded is as it was: the other one's root came by a write of ours too.
+    for node in ["1", "2", "3"] {
+        let host = host_mut(&mut seen, node);
+        let root = host.certificates.get_mut(&path).expect("a root");
+        root.fingerprint = "f".repeat(64);
+        silence(&mut seen, node);
+    }
+    let drift = sentences(&desired, &seen);
+    expect![[r#"
+        1 (10.0.1.11): /etc/etcd/ssl/main-root_ca.crt is the root ffffffffffffffff, and that of the CA main is 4813494d137e1631
+        1 (10.0.1.11): etcd-k8s-1 does not answer
+        2 (10.0.1.12): /etc/etcd/ssl/main-root_ca.crt is the root ffffffffffffffff, and that of the CA main is 4813494d137e1631
+        2 (10.0.1.12): etcd-k8s-2 does not answer
+        3 (10.0.1.13): /etc/etcd/ssl/main-root_ca.crt is the root ffffffffffffffff, and that of the CA main is 4813494d137e1631
+        3 (10.0.1.13): etcd-k8s-3 does not answer"#]].assert_eq(&drift.join("\n"));
+    expect![[r#"
+        prepare the host of 1
+        prepare the host of 2
+        prepare the host of 3
+        wait until 1, 2, 3 are healthy
+    "#]]
+    .assert_eq(&crate::etcd_cluster::fixture::planned(&desired, &seen));
+    // A CA whose root is not known yet is no other one.
+    let mut unknown = desired.clone();
+    unknown.issuer.fingerprint = None;
+    assert!(
+        !sentences(&unknown, &seen)
+            .iter()
+            .any(|line| line.contains("root"))
+    );
+}
+
+#[test]
 fn finds_what_the_host_lacks() {
     check(
         |seen| host_mut(seen, "2").users.clear(),

@@ -57,6 +57,14 @@ fn who_was_not_looked_at_is_not_healthy() {
 }
 
 #[test]
+fn a_member_that_answers_for_two_nodes_counts_once() {
+    let twins = |seen: &mut Observed| etcd_mut(seen, "3").member_id = id(&key("2"));
+    assert_eq!(check(3, twins), "no quorum");
+    let own = |seen: &mut Observed| etcd_mut(seen, "3").member_id = id(&key("1"));
+    assert_eq!(check(3, own), "no quorum");
+}
+
+#[test]
 fn learners_have_no_vote() {
     let learner = |seen: &mut Observed| {
         etcd_mut(seen, "3").is_learner = true;

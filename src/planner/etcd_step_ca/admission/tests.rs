@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     etcd_step_ca::fixture::{bare, host, key, lost, read, seen, wish},
-    facts::{FileFact, FileKind, HostFacts, PortFact},
+    facts::{CertificateFact, FileFact, FileKind, HostFacts, PortFact},
     problem::Problem,
 };
 
@@ -74,6 +74,32 @@ fn refuses_what_is_anothers() {
         });
         assert_eq!(taken, ["error port: Port 9000 on 10.0.1.10 is taken"]);
     }
+}
+
+#[test]
+fn refuses_a_name_under_which_others_trust_another_ca() {
+    let path = "/etc/etcd/ssl/main-root_ca.crt".to_owned();
+    let trusting = |host: &mut HostFacts, fingerprint: &str| {
+        let file = FileFact {
+            owner: "etcd_cluster/k8s".to_owned(),
+            ..FileFact::default()
+        };
+        host.files.insert(path.clone(), file);
+        let root = CertificateFact {
+            present: true,
+            fingerprint: fingerprint.to_owned(),
+            ..CertificateFact::default()
+        };
+        host.certificates.insert(path.clone(), root);
+    };
+    let error = ["error name: etcd_cluster/k8s on 10.0.1.10 trusts another CA named main"];
+    assert_eq!(check(|host| trusting(host, "f0f0")), error);
+    // A creation that goes on has the root already.
+    let desired = read(&wish());
+    let mut host = host(&desired);
+    let own = host.ca.as_ref().map(|ca| ca.root_fingerprint.clone());
+    trusting(&mut host, &own.expect("a root"));
+    assert_eq!(admitted(&seen(host), Some(&desired.id)), [""; 0]);
 }
 
 #[test]

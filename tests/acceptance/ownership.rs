@@ -1,0 +1,235 @@
+//! What one resource made stays its own: another state, another resource of the same name, a CA of the same
+//! name and swapped hosts are refused before anything is touched.
+
+use std::{fs, path::PathBuf};
+
+use lab::{Host, HostSpec, Release};
+use serde_json::{Value as Json, json};
+use tests::{Outcome, Site, cluster::Member};
+
+const CLUSTER: &str = "etcd_cluster.demo";
+
+fn site(name: &str) -> Result<Site, Box<dyn std::error::Error>> {
+    let site = Site::new(name, vec![HostSpec::new(Release::Bookworm); 3])?;
+    site.example("quickstart")?;
+    site.set(&site.quickstart())?;
+    site.init()?;
+    site.apply()?.expect_ok();
+    Ok(site)
+}
+
+fn members(site: &Site) -> Vec<Member<'_>> {
+    let hosts = site.hosts().iter().zip(["1", "2", "3"]);
+    hosts
+        .map(|(host, key)| Member {
+            host,
+            cluster: "demo",
+            key,
+            port: 2379,
+        })
+        .collect()
+}
+
+#[track_caller]
+fn expect_all_healthy(site: &Site) {
+    for member in members(site) {
+        let health = member.etcdctl(&["endpoint", "health"]);
+        assert!(
+            health
+                .as_ref()
+                .is_ok_and(|text| text.contains("is healthy")),
+            "{health:?}"
+        );
+    }
+}
+
+/// The configuration of somebody else, with a state of its own, on the same hosts.
+fn somebody_else(site: &Site, resources: &str) -> Outcome {
+    let addresses: Vec<String> = site
+        .hosts()
+        .iter()
+        .map(|host| format!("\"{}\"", host.address()))
+        .collect();
+    let issuer = &site.state(CLUSTER)?["issuer"];
+    let text = format!(
+        "{}\nlocals {{\n  hosts  = [{}]\n  nodes  = {{ for i, host in local.hosts : tostring(i + 1) => {{ \
+         host = host }} }}\n  issuer = jsondecode({:?})\n}}\n{resources}",
+        site.head(),
+        addresses.join(", "),
+        issuer.to_string(),
+    );
+    fs::create_dir_all(site.directory().join("other"))?;
+    site.write("other/main.tf", &text)?;
+    site.run(&["-chdir=other", "init", "-no-color"])?
+        .expect_ok();
+    Ok(())
+}
+
+const OTHER_PORTS: &str =
+    "client_port = 12379\n  peer_port   = 12380\n  deletion_protection = false";
+
+/// What somebody else wants, and what is said of it at plan.
+fn refused() -> [(String, &'static str); 4] {
+    let second_ca = format!(
+        r#"
+resource "etcd_step_ca" "main" {{
+  name        = "main"
+  port        = 9100
+  nodes       = {{ "1" = {{ host = local.hosts[1] }} }}
+  active_node = "1"
+}}
+resource "etcd_cluster" "other" {{
+  name   = "other"
+  issuer = etcd_step_ca.main.issuer
+  nodes  = local.nodes
+  {OTHER_PORTS}
+}}
+"#
+    );
+    let same = r#"
+resource "etcd_cluster" "demo" {
+  name                  = "demo"
+  issuer                = local.issuer
+  nodes                 = local.nodes
+  heartbeat_interval_ms = 300
+}
+"#;
+    let twice = format!(
+        r#"
+resource "etcd_cluster" "x" {{
+  for_each = toset(["a", "b"])
+  name     = "dup"
+  issuer   = local.issuer
+  nodes    = local.nodes
+  {OTHER_PORTS}
+}}
+"#
+    );
+    let other_root = format!(
+        r#"
+resource "etcd_cluster" "other" {{
+  name   = "other"
+  issuer = merge(local.issuer, {{ root_fingerprint = "{}" }})
+  nodes  = local.nodes
+  {OTHER_PORTS}
+}}
+"#,
+        "f".repeat(64)
+    );
+    [
+        (second_ca, "etcd_cluster/demo on"),
+        (same.to_owned(), "Cluster demo exists already on"),
+        (twice, "Two resources etcd_cluster are named dup"),
+        (other_root, "trusts another CA named main"),
+    ]
+}
+
+#[test]
+fn nobody_else_takes_over_what_a_state_has() -> Outcome {
+    let site = site("owned")?;
+    for (resources, says) in refused() {
+        somebody_else(&site, &resources)?;
+        let plan = site.run(&["-chdir=other", "plan", "-no-color"])?;
+        assert_eq!(plan.code, 1, "{plan}");
+        plan.expect_says(says);
+        plan.expect_says("Nothing was changed");
+    }
+    // Nodes whose hosts were exchanged, and two nodes on one host.
+    let text = fs::read_to_string(site.directory().join("main.tf"))?;
+    let nodes = |second: usize, third: usize| {
+        let hosts: Vec<String> = site
+            .hosts()
+            .iter()
+            .map(|host| host.address().to_string())
+            .collect();
+        let nodes = format!(
+            r#"  nodes               = {{
+    "1" = {{ host = "{}" }}
+    "2" = {{ host = "{}", address = "{}" }}
+    "3" = {{ host = "{}", address = "{}" }}
+  }}
+"#,
+            hosts[0], hosts[second], hosts[1], hosts[third], hosts[2]
+        );
+        let (head, tail) = text
+            .split_once("resource \"etcd_cluster\"")
+            .expect("a cluster");
+        let tail = tail.replace("  nodes               = local.nodes\n", &nodes);
+        format!("{head}resource \"etcd_cluster\"{tail}")
+    };
+    for (second, third, says) in [
+        (2, 1, "is not the machine of node \"2\""),
+        (1, 1, "Two nodes on one host"),
+    ] {
+        site.write("main.tf", &nodes(second, third))?;
+        let plan = site.plan()?;
+        assert_eq!(plan.code, 1, "{plan}");
+        plan.expect_says(says);
+    }
+    site.write("main.tf", &text)?;
+    site.expect_no_change()?;
+    expect_all_healthy(&site);
+    site.down()
+}
+
+/// The host as a kill between the quorum and its record leaves it: the journal is open. `knows` is
+/// whether the record was written there.
+fn reopen(host: &Host, knows: bool) -> Outcome {
+    let ours = host.root_directory().join("var/lib/etcd-node");
+    let path = ours.join("ledger.json");
+    let mut ledger: Json = serde_json::from_slice(&fs::read(&path)?)?;
+    let owner = &mut ledger["owners"]["etcd_cluster/demo"];
+    let text = owner["manifest"].as_str().ok_or("a manifest")?;
+    let mut manifest: Json = serde_json::from_str(text)?;
+    manifest["bootstrapped"] = knows.into();
+    owner["manifest"] = manifest.to_string().into();
+    let entry = json!({
+        "format": 1,
+        "written_by": ledger["written_by"],
+        "owner": "etcd_cluster/demo",
+        "id": manifest["id"],
+        "wish": manifest["wish"],
+        "by": "an apply that was killed",
+        "started_ms": 0,
+        "phase": "creating",
+    });
+    let journal: PathBuf = ours.join("journal");
+    fs::create_dir_all(&journal)?;
+    fs::write(journal.join("etcd_cluster@demo.json"), entry.to_string())?;
+    Ok(fs::write(&path, ledger.to_string())?)
+}
+
+#[test]
+fn a_creation_on_other_ports_spares_what_had_a_quorum() -> Outcome {
+    let site = site("earlier")?;
+    let first = &members(&site)[0];
+    first.etcdctl(&["put", "key", "value"])?;
+    for (host, knows) in site.hosts().iter().zip([false, false, true]) {
+        reopen(host, knows)?;
+    }
+    site.run(&["state", "rm", CLUSTER])?.expect_ok();
+    let text = fs::read_to_string(site.directory().join("main.tf"))?;
+    let other = text.replace(
+        "  issuer              = etcd_step_ca.main.issuer\n",
+        "  issuer              = etcd_step_ca.main.issuer\n  client_port         = 4379\n",
+    );
+    site.write("main.tf", &other)?;
+    for run in [site.plan()?, site.apply()?] {
+        assert_eq!(run.code, 1, "{run}");
+        run.expect_says("An earlier creation of cluster demo may hold data");
+        run.expect_says("Nothing was changed");
+    }
+    // No host needs to have written anything down: the members themselves say it.
+    reopen(&site.hosts()[2], false)?;
+    site.plan()?.expect_says("has a leader");
+    expect_all_healthy(&site);
+    // What the message says is the way.
+    site.write("main.tf", &text)?;
+    let apply = site.apply()?;
+    apply.expect_ok();
+    apply.expect_says("A creation of cluster demo that was begun goes on");
+    assert!(!apply.text.contains("incomplete"), "{apply}");
+    assert!(first.etcdctl(&["get", "key"])?.contains("value"));
+    site.expect_no_change()?;
+    site.down()
+}
