@@ -273,6 +273,26 @@ pub(crate) fn text(values: &Value, name: &str) -> Option<String> {
     values.get(name).as_str().map(str::to_owned)
 }
 
+/// An integer; `None` if it is unset or unknown. One with a fraction, or too large for anything that is
+/// counted here, is told at its place: taken for unset, it would silently become the default.
+pub(crate) fn integer(value: &Value, place: Path, diagnostics: &mut Diagnostics) -> Option<i64> {
+    let number = match value.plain() {
+        Value::Number(number) => number,
+        _ => return None,
+    };
+    let whole = number.as_i64();
+    if whole.is_none() {
+        let why = if number.as_str().contains('.') {
+            "has a fraction"
+        } else {
+            "is out of any range"
+        };
+        let detail = format!("A whole number is needed, and {number} {why}.");
+        diagnostics.push(Diagnostic::error("Not a whole number", detail).at(place));
+    }
+    whole
+}
+
 /// A list of texts of a state.
 pub(crate) fn texts(values: &Value, name: &str) -> Vec<String> {
     let elements = values.get(name).as_list().unwrap_or_default();

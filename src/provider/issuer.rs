@@ -122,7 +122,10 @@ fn parse(value: &Value) -> Option<Handle> {
         NodeKey::parse(&key).ok()?;
         let wish = NodeWish {
             host: text(node, "host")?,
-            port: node.get("port").as_i64(),
+            port: match node.get("port") {
+                port if port.is_null() => None,
+                port => Some(port.as_i64()?),
+            },
             user: text(node, "user"),
             ssh_profile: text(node, "ssh_profile"),
             host_key: text(node, "host_key"),

@@ -12,6 +12,8 @@ use tf_plugin::{
     Attribute, Block, Diagnostic, Diagnostics, NestedBlock, Nesting, Path, Type, Value,
 };
 
+use crate::common::integer;
+
 /// Who logs in if nobody is named.
 const USER: &str = "root";
 
@@ -158,7 +160,8 @@ pub(crate) fn profile(block: &Value, place: &Path, diagnostics: &mut Diagnostics
 }
 
 fn read_bastion(block: &Value, place: &Path, diagnostics: &mut Diagnostics) -> Bastion {
-    let port = block.get("port").as_i64().unwrap_or(22);
+    let port = place.clone().member("port");
+    let port = integer(block.get("port"), port, diagnostics).unwrap_or(22);
     let port = u16::try_from(port).unwrap_or_else(|_| {
         let detail = format!("{port} is not a port (1 to 65535).");
         diagnostics

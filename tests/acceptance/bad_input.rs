@@ -14,7 +14,7 @@ const fn case(from: &'static str, to: &'static str, says: &'static [&'static str
     Case { from, to, says }
 }
 
-const ERRORS: [Case; 13] = [
+const ERRORS: [Case; 15] = [
     case("name = \"k8s\"", "name = \"K8s\"", &["Invalid name"]),
     case("\"b\" =", "\"b-1\" =", &["Invalid node key"]),
     case(
@@ -61,6 +61,16 @@ const ERRORS: [Case; 13] = [
         "client_port = 2379",
         "client_port = 2380",
         &["Ports must differ"],
+    ),
+    case(
+        "client_port = 2379",
+        "client_port = 5379.5",
+        &["Not a whole number", "5379.5 has a fraction"],
+    ),
+    case(
+        "heartbeat_interval_ms = 100",
+        "heartbeat_interval_ms = 99999999999999999999",
+        &["99999999999999999999 is out of any range"],
     ),
     case(
         "certificate_lifetime = \"8760h\"",

@@ -6,11 +6,11 @@ use planner::{
     etcd_cluster::{Desired, Wish},
     problem::Problems,
 };
-use tf_plugin::{Diagnostics, Value};
+use tf_plugin::{Diagnostics, Path, Value};
 
 use super::schema;
 use crate::{
-    common::{record, text, texts},
+    common::{integer, record, text, texts},
     issuer::{self, Handle},
     nodes::{self, Nodes},
     report,
@@ -60,7 +60,10 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
             desired: None,
         };
     }
-    let wish = wish(values, &nodes);
+    let mut bad_numbers = Diagnostics::new();
+    let wish = wish(values, &nodes, &mut bad_numbers);
+    let has_bad_parts = has_bad_parts || bad_numbers.has_errors();
+    diagnostics.extend(bad_numbers);
     let mut problems = Problems::default();
     // All but the issuer can be wrong before the issuer is known.
     let issuer = handle
@@ -84,8 +87,8 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     }
 }
 
-fn wish(values: &Value, nodes: &Nodes) -> Wish {
-    let number = |name: &str| values.get(name).as_i64();
+fn wish(values: &Value, nodes: &Nodes, diagnostics: &mut Diagnostics) -> Wish {
+    let mut number = |name| integer(values.get(name), Path::attribute(name), diagnostics);
     Wish {
         name: text(values, "name").unwrap_or_default(),
         version: text(values, "version"),
@@ -113,4 +116,66 @@ pub(super) fn map(values: &Value, name: &str) -> BTreeMap<String, String> {
         .flatten()
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tf_plugin::Number;
+
+    use super::*;
+
+    fn config(changes: &[(&str, Value)]) -> Value {
+        let node = Value::object([("host", Value::string("10.0.1.11"))]);
+        let mut config = Value::object([
+            ("name", Value::string("k8s")),
+            ("nodes", Value::object([("1", node)])),
+        ]);
+        for (name, value) in changes {
+            config.set(name, value.clone());
+        }
+        config
+    }
+
+    fn told(config: &Value) -> Vec<String> {
+        let mut diagnostics = Diagnostics::new();
+        let read = read(config, &mut diagnostics);
+        assert!(read.desired.is_none(), "there is no issuer, and an error");
+        let line = |found: &tf_plugin::Diagnostic| {
+            let place = found.path.as_ref().map(ToString::to_string);
+            format!("{}: {}", place.unwrap_or_default(), found.detail)
+        };
+        diagnostics.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_number_that_is_not_whole_is_told_and_not_taken_for_unset() {
+        let number = |text: &str| Value::Number(Number::parse(text).expect("a number"));
+        assert_eq!(told(&config(&[])), Vec::<String>::new());
+        for attribute in [
+            "client_port",
+            "peer_port",
+            "metrics_port",
+            "heartbeat_interval_ms",
+            "election_timeout_ms",
+            "snapshot_count",
+            "quota_backend_bytes",
+        ] {
+            assert_eq!(
+                told(&config(&[(attribute, number("5379.5"))])),
+                [format!(
+                    "{attribute}: A whole number is needed, and 5379.5 has a fraction."
+                )]
+            );
+            assert_eq!(
+                told(&config(&[(attribute, number("99999999999999999999"))])),
+                [format!(
+                    "{attribute}: A whole number is needed, and 99999999999999999999 is out of any range."
+                )]
+            );
+        }
+        assert_eq!(
+            told(&config(&[("client_port", number("2379.0"))])),
+            Vec::<String>::new()
+        );
+    }
 }
