@@ -58,6 +58,9 @@ pub struct HostFacts {
     pub journal: Option<JournalFact>,
     /// Users that exist.
     pub users: Vec<String>,
+    /// The program that timers run is there and starts; not known of hosts that older builds saw.
+    #[serde(default)]
+    pub timer_helper: Option<bool>,
     /// File systems by a path on them. Never kept: it changes by itself.
     #[serde(skip)]
     pub space: BTreeMap<String, SpaceFact>,
@@ -85,6 +88,9 @@ pub struct FileFact {
     pub mode: u32,
     /// Owner.
     pub user: String,
+    /// Group; empty if an older build saw it.
+    #[serde(default)]
+    pub group: String,
     /// Milliseconds since 1970.
     pub modified_ms: i64,
     /// Text, if it was asked for.
@@ -128,6 +134,12 @@ pub struct UnitFact {
     pub executable_sha256: String,
     /// Drop-ins that systemd applies.
     pub drop_ins: Vec<String>,
+    /// What a service starts with all drop-ins, a command each; empty if an older build saw it.
+    #[serde(default)]
+    pub exec_start: Vec<String>,
+    /// The user that it runs as, with all drop-ins; empty for root.
+    #[serde(default)]
+    pub user: String,
 }
 
 impl UnitFact {
@@ -171,6 +183,15 @@ pub struct CertificateFact {
     pub key_mode: u32,
     /// Owner of the key.
     pub key_user: String,
+    /// Why its chain does not lead to the root of its CA; empty if it does, or if nobody could tell.
+    #[serde(default)]
+    pub chain_error: String,
+    /// Permission bits of the certificate.
+    #[serde(default)]
+    pub mode: u32,
+    /// Owner of the certificate; empty if an older build saw it.
+    #[serde(default)]
+    pub user: String,
 }
 
 /// What the local member answers.

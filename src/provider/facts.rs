@@ -49,6 +49,7 @@ pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts
                 wish: entry.wish,
                 by: entry.by,
             }),
+        timer_helper: Some(!response.timer_helper_version.is_empty()),
         space: response
             .space
             .into_iter()
@@ -83,6 +84,7 @@ fn file(fact: proto::FileFact) -> Option<(String, FileFact)> {
         sha256: fact.sha256,
         mode: fact.mode,
         user: fact.user,
+        group: fact.group,
         modified_ms: fact.modified_ms,
         content: fact.content,
         recorded_sha256: fact.recorded_sha256,
@@ -101,6 +103,8 @@ fn unit(fact: proto::UnitFact) -> (String, UnitFact) {
         active_since_ms: fact.active_since_ms,
         executable_sha256: fact.executable_sha256,
         drop_ins: fact.drop_ins,
+        exec_start: fact.exec_start,
+        user: fact.user,
     };
     (fact.name, unit)
 }
@@ -118,6 +122,9 @@ fn certificate(fact: proto::CertificateFact) -> (String, CertificateFact) {
         key_matches: fact.key_matches,
         key_mode: fact.key_mode,
         key_user: fact.key_user,
+        chain_error: fact.chain_error,
+        mode: fact.mode,
+        user: fact.user,
     };
     (fact.path, certificate)
 }

@@ -193,6 +193,12 @@ pub struct CertificateQuery {
     /// Private key that must belong to it; may be empty.
     #[prost(string, tag = "2")]
     pub key_path: ::prost::alloc::string::String,
+    /// Root certificate that its chain must lead to, and the SHA-256 that this root has, in hex. Empty:
+    /// the chain is not looked at.
+    #[prost(string, tag = "3")]
+    pub root_path: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub root_fingerprint: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -405,6 +411,12 @@ pub struct UnitFact {
     /// For timers: next elapse, milliseconds since 1970; 0 if none.
     #[prost(int64, tag = "15")]
     pub next_elapse_ms: i64,
+    /// Of a service, with all drop-ins: each command that it starts, its words joined by blanks, and the
+    /// user that runs them, empty for root.
+    #[prost(string, repeated, tag = "16")]
+    pub exec_start: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "17")]
+    pub user: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -445,6 +457,15 @@ pub struct CertificateFact {
     /// SHA-256 of the last certificate in the file, hex: the intermediate's.
     #[prost(string, tag = "16")]
     pub chain_fingerprint: ::prost::alloc::string::String,
+    /// Why the chain does not lead to the root of the query. Empty if it does, and if the root itself is
+    /// not the wanted one, so that nothing can be told.
+    #[prost(string, tag = "17")]
+    pub chain_error: ::prost::alloc::string::String,
+    /// Permission bits and owner of the certificate.
+    #[prost(uint32, tag = "18")]
+    pub mode: u32,
+    #[prost(string, tag = "19")]
+    pub user: ::prost::alloc::string::String,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -83,7 +83,7 @@ fn look(root: &Root, request: &ObserveRequest) -> Result<ObserveResponse, Failed
         certificates: request
             .certificates
             .iter()
-            .map(|query| certificate::fact(root, &query.path, &query.key_path))
+            .map(|query| certificate::queried(root, query))
             .collect(),
         ports: port::facts(&request.ports, &ledger),
         users: request.users.iter().map(|name| user(root, name)).collect(),

@@ -8,7 +8,7 @@ use crate::{clock, digest, failure::Failed, program, proto::UnitFact};
 /// All of them are known to systemd 239. Times come as text: the words for raw numbers came later.
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,Result,MainPID,\
 ActiveEnterTimestamp,NeedDaemonReload,FragmentPath,DropInPaths,NRestarts,\
-NextElapseUSecRealtime,NextElapseUSecMonotonic";
+NextElapseUSecRealtime,NextElapseUSecMonotonic,ExecStart,User";
 
 /// Facts of units, in the order asked for.
 pub(crate) fn facts(names: &[String]) -> Result<Vec<UnitFact>, Failed> {
@@ -84,7 +84,16 @@ fn parse(name: &str, block: &str, now_ms: i64, monotonic_us: i64) -> UnitFact {
             .collect(),
         restarts: get("NRestarts").parse().unwrap_or(0),
         next_elapse_ms,
+        exec_start: block.lines().filter_map(command).collect(),
+        user: text("User"),
     }
+}
+
+/// The words of one command: "ExecStart={ path=/bin/a ; argv[]=/bin/a -b ; ignore_errors=no ; … }".
+fn command(line: &str) -> Option<String> {
+    let (_, rest) = line.strip_prefix("ExecStart=")?.split_once("argv[]=")?;
+    let (words, _) = rest.split_once(" ; ")?;
+    Some(words.to_owned())
 }
 
 /// Path and hash of what a process runs; empty if it is gone.
@@ -149,6 +158,25 @@ mod tests {
         ] {
             assert!(!is_manager(path), "{path}");
         }
+    }
+
+    #[test]
+    fn tells_every_command_with_its_words_and_the_user() {
+        let block = "User=etcd\n\
+            ExecStart={ path=/opt/bin/etcd ; argv[]=/opt/bin/etcd --config-file=/etc/etcd/a.yaml ; \
+            ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n\
+            ExecStart={ path=/bin/sleep ; argv[]=/bin/sleep 1000 ; ignore_errors=no }";
+        let fact = parse("a.service", block, 0, 0);
+        assert_eq!(
+            fact.exec_start,
+            [
+                "/opt/bin/etcd --config-file=/etc/etcd/a.yaml",
+                "/bin/sleep 1000"
+            ]
+        );
+        assert_eq!(fact.user, "etcd");
+        let timer = parse("a.timer", "ActiveState=active", 0, 0);
+        assert_eq!((timer.exec_start.len(), timer.user.as_str()), (0, ""));
     }
 
     #[test]

@@ -72,19 +72,23 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
             CertificateQuery {
                 path: format!("{stem}.crt"),
                 key_path: format!("{stem}.key"),
+                root_path: desired.issuer.root_path(),
+                root_fingerprint: desired.issuer.fingerprint.clone().unwrap_or_default(),
             }
         })
         .to_vec();
     certificates.push(CertificateQuery {
         path: desired.issuer.root_path(),
-        key_path: String::new(),
+        ..CertificateQuery::default()
     });
-    let timers =
-        Role::ALL.map(|role| format!("{}.timer", names::renewal(&desired.name, role.as_str())));
+    let renewals = Role::ALL.map(|role| names::renewal(&desired.name, role.as_str()));
+    let renewals = renewals
+        .iter()
+        .flat_map(|stem| [format!("{stem}.timer"), format!("{stem}.service")]);
     ObserveRequest {
         files: queries,
         units: std::iter::once(names::unit(&desired.name, key))
-            .chain(timers)
+            .chain(renewals)
             .collect(),
         certificates,
         etcd: vec![member(desired, key)],

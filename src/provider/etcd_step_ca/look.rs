@@ -22,7 +22,7 @@ pub(super) fn request(desired: &Desired) -> ObserveRequest {
         ],
         certificates: vec![CertificateQuery {
             path: root_path(&desired.name),
-            key_path: String::new(),
+            ..CertificateQuery::default()
         }],
         units: vec![planner_ca::unit(desired.instance.as_ref())],
         cas: vec![CaQuery {
