@@ -7,6 +7,7 @@
 //! It must never do I/O, read a clock, draw randomness, log, or be async.
 
 pub mod address;
+mod drop_in;
 pub mod duration;
 pub mod etcd_cluster;
 pub mod etcd_step_ca;

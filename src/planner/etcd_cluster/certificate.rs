@@ -42,6 +42,11 @@ impl fmt::Display for Role {
     }
 }
 
+/// Mode of a certificate: it is shown to whoever asks.
+pub const CERTIFICATE_MODE: u32 = 0o644;
+/// Mode of its key: nobody writes it, and the service user alone reads it.
+pub const KEY_MODE: u32 = 0o400;
+
 /// What a certificate must say. Renewal never changes it, so it is right from the first day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {

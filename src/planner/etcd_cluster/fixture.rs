@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Desired, Manifest, Observed, Phase, Role, Wish, files, fingerprint, membership::Standing,
-    membership::standing, names, subject,
+    CERTIFICATE_MODE, Desired, Manifest, Observed, Phase, Role, Wish, files, fingerprint,
+    membership::Standing, membership::standing, names, subject,
 };
 use crate::{
     facts::{
@@ -73,7 +73,7 @@ pub(super) fn desired(members: usize) -> Desired {
     read(&wish(members))
 }
 
-fn file(content: &str, mode: u32, user: &str) -> FileFact {
+fn file(content: &str, mode: u32, user: &str, group: &str) -> FileFact {
     let sha256 = sha256(content.as_bytes());
     FileFact {
         kind: FileKind::File,
@@ -81,6 +81,7 @@ fn file(content: &str, mode: u32, user: &str) -> FileFact {
         sha256,
         mode,
         user: user.to_owned(),
+        group: group.to_owned(),
         modified_ms: MADE_MS,
         content: Some(content.to_owned()),
         owner: "etcd_cluster/k8s".to_owned(),
@@ -93,6 +94,7 @@ fn directory(mode: u32, user: &str) -> FileFact {
         kind: FileKind::Directory,
         mode,
         user: user.to_owned(),
+        group: user.to_owned(),
         owner: "etcd_cluster/k8s".to_owned(),
         populated: true,
         ..FileFact::default()
@@ -140,13 +142,21 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
     let mut files: BTreeMap<String, FileFact> = files(desired, key, node, phase)
         .into_iter()
         .map(|rendered| {
-            let fact = file(&rendered.content, rendered.mode, rendered.user);
+            let fact = file(
+                &rendered.content,
+                rendered.mode,
+                rendered.user,
+                rendered.group,
+            );
             (rendered.path, fact)
         })
         .collect();
     let programs = names::programs(&desired.version);
     for name in ["etcd", "etcdctl", "etcdutl"] {
-        files.insert(format!("{programs}/{name}"), file(name, 0o755, "root"));
+        files.insert(
+            format!("{programs}/{name}"),
+            file(name, 0o755, "root", "root"),
+        );
     }
     for path in [
         format!("/opt/step/{}/step", version::STEP),
@@ -154,16 +164,18 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
         desired.issuer.file_path(),
     ] {
         let content = path.clone();
-        files.insert(path, file(&content, 0o644, "root"));
+        files.insert(path, file(&content, 0o644, "root", "root"));
     }
     let data = names::data(&desired.name, key);
     files.insert(data, directory(0o700, names::USER));
     let wal = names::wal(&desired.name, key);
     files.insert(wal, directory(0o700, names::USER));
-    let mut units = BTreeMap::from([(
-        names::unit(&desired.name, key),
-        unit(true, &sha256(b"etcd")),
-    )]);
+    let mut member = unit(true, &sha256(b"etcd"));
+    let programs = format!("/opt/bin/etcd-{}", desired.version);
+    let configuration = names::configuration(&desired.name, key);
+    member.exec_start = vec![format!("{programs} --config-file={configuration}")];
+    names::USER.clone_into(&mut member.user);
+    let mut units = BTreeMap::from([(names::unit(&desired.name, key), member)]);
     let mut certificates = BTreeMap::new();
     for role in Role::ALL {
         let timer = format!("{}.timer", names::renewal(&desired.name, role.as_str()));
@@ -180,6 +192,8 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
             key_matches: true,
             key_mode: 0o400,
             key_user: names::USER.to_owned(),
+            mode: CERTIFICATE_MODE,
+            user: names::USER.to_owned(),
             ..CertificateFact::default()
         };
         certificates.insert(format!("{stem}.crt"), fact);
@@ -218,6 +232,7 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
             manifest: manifest.to_json(),
         }),
         users: vec![names::USER.to_owned()],
+        timer_helper: Some(true),
         ..HostFacts::default()
     }
 }

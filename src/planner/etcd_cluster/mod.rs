@@ -23,10 +23,11 @@ mod safety;
 mod status;
 mod step;
 mod trust;
+mod warnings;
 
 pub use admission::admit;
 pub(crate) use admission::check_host;
-pub use certificate::{Role, Subject, subject};
+pub use certificate::{CERTIFICATE_MODE, KEY_MODE, Role, Subject, subject};
 pub use change::refuse;
 pub use check::{Violation, check};
 pub use desired::{Desired, Tuning, Wish};
@@ -40,5 +41,6 @@ pub use render::{Phase, files, files_to_join, fingerprint};
 pub use safety::{Unsafe, may_disrupt};
 pub use status::status;
 pub use step::Step;
+pub use warnings::warnings;
 
 pub use crate::stored::TooNew;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{desired::Desired, membership, observed::Observed};
-use crate::{facts::Fact, name::NodeKey};
+use super::{desired::Desired, membership, names, observed::Observed};
+use crate::{drop_in, facts::Fact, name::NodeKey};
 
 /// `ready`, or how many members are healthy and what is wrong.
 pub fn status(desired: &Desired, observed: &Observed) -> String {
@@ -64,7 +64,10 @@ pub(super) fn why_not_healthy(desired: &Desired, observed: &Observed, key: &Node
                 format!("{called} has no leader")
             }
             Some(etcd) if etcd.reachable => format!("{called} sees no quorum"),
-            Some(_) | None => format!("{called} does not answer"),
+            Some(_) | None => {
+                let unit = host.units.get(&names::unit(&desired.name, key));
+                format!("{called} does not answer{}", drop_in::because(unit))
+            }
         },
     }
 }
@@ -73,7 +76,7 @@ pub(super) fn why_not_healthy(desired: &Desired, observed: &Observed, key: &Node
 mod tests {
     use super::*;
     use crate::etcd_cluster::fixture::{
-        desired, etcd_mut, id, key, lose, observed, relist, silence, without_quorum,
+        desired, etcd_mut, id, key, lose, observed, relist, silence, unit_mut, without_quorum,
     };
 
     #[test]
@@ -97,6 +100,22 @@ mod tests {
             status(&desired, &seen),
             "0 of 3 members healthy; 1 (10.0.1.11) has no leader; 2 (10.0.1.12) is a learner; \
              3 (10.0.1.13) was not looked at"
+        );
+    }
+
+    #[test]
+    fn a_drop_in_is_named_where_the_member_is_not_well() {
+        let desired = desired(1);
+        let mut seen = observed(&desired);
+        let drop_in = "/etc/systemd/system/etcd-k8s-1.service.d/a.conf";
+        unit_mut(&mut seen, "1").drop_ins = vec![drop_in.to_owned()];
+        assert_eq!(status(&desired, &seen), "ready");
+        silence(&mut seen, "1");
+        assert_eq!(
+            status(&desired, &seen),
+            format!(
+                "0 of 1 members healthy; 1 (10.0.1.11) does not answer ({drop_in} changes its unit)"
+            )
         );
     }
 

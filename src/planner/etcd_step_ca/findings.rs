@@ -11,6 +11,7 @@ use super::{
     step::Step,
 };
 use crate::{
+    drop_in,
     facts::{FileFact, HostFacts, UnitFact},
     name::NodeKey,
     version,
@@ -174,11 +175,15 @@ fn unit(
             Step::EnableUnit { node: node() },
         ));
     }
-    let runs_other = fact
-        .zip(host.files.get(step_ca))
-        .is_some_and(|(unit, program)| {
-            !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
-        });
+    let is_overridden =
+        fact.is_some_and(|unit| drop_in::overriding(unit, host.files.get(&file.path)).is_some());
+    let runs_other = !is_overridden
+        && fact
+            .zip(host.files.get(step_ca))
+            .is_some_and(|(unit, program)| {
+                !unit.executable_sha256.is_empty()
+                    && unit.executable_sha256 != program.recorded_sha256
+            });
     if !fact.is_some_and(UnitFact::is_up) {
         found.push(drift(
             format!("unit {name} is stopped"),
@@ -194,7 +199,7 @@ fn unit(
     } else if reconfigured {
         found.push(wanted(Step::RestartUnit { node: node() }));
         found.push(wanted(Step::AwaitHealthy { node: node() }));
-    } else if !host.ca.as_ref().is_some_and(|ca| ca.healthy) {
+    } else if !is_overridden && !host.ca.as_ref().is_some_and(|ca| ca.healthy) {
         found.push(drift(
             format!("{name} does not answer"),
             Step::AwaitHealthy { node: node() },

@@ -14,6 +14,7 @@ mod plan;
 mod render;
 mod status;
 mod step;
+mod warnings;
 
 pub use admission::admit;
 pub use change::refuse;
@@ -26,3 +27,4 @@ pub use plan::{announce_creation, plan};
 pub use render::file as unit_file;
 pub use status::status;
 pub use step::Step;
+pub use warnings::warnings;

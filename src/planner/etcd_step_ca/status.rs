@@ -1,7 +1,7 @@
 //! The CA's state in one line.
 
-use super::{desired::Desired, observed::Observed};
-use crate::facts::Fact;
+use super::{desired::Desired, names, observed::Observed};
+use crate::{drop_in, facts::Fact};
 
 /// `ready`, or what is missing.
 pub fn status(desired: &Desired, observed: &Observed) -> String {
@@ -11,7 +11,13 @@ pub fn status(desired: &Desired, observed: &Observed) -> String {
         Some(Fact::Unknown(why)) => format!("{called} is unreachable: {why}"),
         Some(Fact::Known(host)) => match &host.ca {
             Some(ca) if ca.healthy => "ready".to_owned(),
-            Some(ca) if ca.present => format!("step-ca on {called} does not answer"),
+            Some(ca) if ca.present => {
+                let unit = host.units.get(&names::unit(desired.instance.as_ref()));
+                format!(
+                    "step-ca on {called} does not answer{}",
+                    drop_in::because(unit)
+                )
+            }
             _ => format!("there is no CA on {called}"),
         },
     }

@@ -6,7 +6,7 @@ use host::proto::{
     InstallCertificateRequest, ObserveRequest, SignRequest, SignResponse,
 };
 use planner::{
-    etcd_cluster::{Desired, Role, names, subject},
+    etcd_cluster::{CERTIFICATE_MODE, Desired, KEY_MODE, Role, names, subject},
     name::NodeKey,
 };
 
@@ -16,9 +16,6 @@ use crate::{
     hosts::Hosts,
     report::{Trouble, sentence},
 };
-
-/// Mode of a certificate and of its key.
-const MODES: (u32, u32) = (0o644, 0o400);
 
 /// The root certificate of the issuer, from a host of the CA, checked against the fingerprint.
 pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Trouble> {
@@ -79,7 +76,7 @@ pub(super) async fn issue(
         key_path: format!("{stem}.key"),
         user: names::USER.to_owned(),
         group: names::USER.to_owned(),
-        mode: MODES.1,
+        mode: KEY_MODE,
         common_name: wanted.common_name.clone(),
         dns_names: wanted.dns_names.clone(),
         ip_addresses: wanted.ip_addresses.clone(),
@@ -108,7 +105,7 @@ pub(super) async fn issue(
         chain_pem: signed.chain_pem,
         user: names::USER.to_owned(),
         group: names::USER.to_owned(),
-        mode: MODES.0,
+        mode: CERTIFICATE_MODE,
     };
     let installed = members
         .call(key, "InstallCertificate", |mut client| async move {

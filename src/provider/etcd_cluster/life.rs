@@ -90,6 +90,9 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         return Outcome::unchanged(current, diagnostics);
     }
     let observed = Observed { hosts: facts };
+    let mut problems = Problems::default();
+    cluster::warnings(&desired, &observed, &mut problems);
+    diagnostics.extend(report::problems(problems));
     let mut values = current.state;
     // After an import only what the user gives is there.
     state::set_wished(&mut values, &desired);

@@ -81,6 +81,9 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         diagnostics.push(changed);
         return Outcome::unchanged(current, diagnostics);
     }
+    let mut problems = Problems::default();
+    planner_ca::warnings(&desired, &observed, &mut problems);
+    diagnostics.extend(report::problems(problems));
     let mut values = current.state;
     state::set_seen(&mut values, &desired, &nodes, &observed);
     made(values, observed.store(), diagnostics)

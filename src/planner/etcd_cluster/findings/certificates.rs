@@ -3,7 +3,7 @@
 use super::{Finding, Remedy, drift, wanted};
 use crate::{
     etcd_cluster::{
-        certificate::{Role, subject},
+        certificate::{CERTIFICATE_MODE, KEY_MODE, Role, subject},
         desired::Desired,
         names,
     },
@@ -32,15 +32,23 @@ pub(super) fn certificates(
             continue;
         }
         let wanted_names = subject(desired, key, node, role);
-        if !certificate.key_matches {
+        if !certificate.chain_error.is_empty() {
+            found.push(drift(
+                format!("{path} was not issued by {}", desired.issuer.name),
+                remedy,
+            ));
+        } else if !certificate.key_matches {
             found.push(drift(
                 format!("{role} certificate and {stem}.key do not belong together"),
                 remedy,
             ));
-        } else if certificate.key_mode & 0o077 != 0 || certificate.key_user != names::USER {
+        } else if certificate.key_mode & 0o077 != 0
+            || certificate.key_mode & KEY_MODE == 0
+            || certificate.key_user != names::USER
+        {
             found.push(drift(
                 format!(
-                    "{stem}.key has mode {:04o} and owner {}, wanted 0400 and {}",
+                    "{stem}.key has mode {:04o} and owner {}, wanted {KEY_MODE:04o} and {}",
                     certificate.key_mode,
                     certificate.key_user,
                     names::USER
@@ -51,6 +59,20 @@ pub(super) fn certificates(
             || sorted(&certificate.ip_addresses) != wanted_names.ip_addresses
         {
             found.push(wanted(remedy));
+        }
+        // An older build did not tell the owner.
+        if !certificate.user.is_empty()
+            && (certificate.mode != CERTIFICATE_MODE || certificate.user != names::USER)
+        {
+            found.push(drift(
+                format!(
+                    "{path} has mode {:04o} and owner {}, wanted {CERTIFICATE_MODE:04o} and {}",
+                    certificate.mode,
+                    certificate.user,
+                    names::USER
+                ),
+                remedy,
+            ));
         }
         if is_late(certificate, host.now_ms) {
             found.push(drift(

@@ -55,7 +55,7 @@ pub(super) fn written(
             found.extend(configuration(&file, fact, unit, bootstrapped, differences));
         }
         found.extend(
-            exposed(&file.path, fact, file.mode, file.user)
+            exposed(&file.path, fact, file.mode, file.user, file.group)
                 .map(|sentence| drift(sentence, Remedy::Write)),
         );
     }

@@ -27,7 +27,7 @@ pub(super) fn prepared(
             Remedy::Prepare,
         )),
         Some(fact) => found.extend(
-            exposed(&data, fact, 0o700, names::USER)
+            exposed(&data, fact, 0o700, names::USER, names::USER)
                 .map(|sentence| drift(sentence, Remedy::Prepare)),
         ),
     }
@@ -45,8 +45,19 @@ pub(super) fn prepared(
             (Some(file), _) if edited(file) => {
                 found.push(drift(format!("{path} was edited"), Remedy::Prepare));
             }
-            (Some(_), _) => {}
+            (Some(file), _) => found.extend(
+                exposed(&path, file, 0o644, "root", "root")
+                    .map(|sentence| drift(sentence, Remedy::Prepare)),
+            ),
         }
+    }
+    // Which version it is says nothing; without any no certificate renews itself.
+    if host.timer_helper == Some(false) {
+        let sentence = format!(
+            "{}, which renews certificates, is missing or does not start",
+            names::TIMER_HELPER
+        );
+        found.push(drift(sentence, Remedy::Prepare));
     }
     if host.owner.is_none() {
         found.push(wanted(Remedy::Prepare));

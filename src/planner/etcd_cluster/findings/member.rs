@@ -2,6 +2,7 @@
 
 use super::{Finding, Remedy, drift, wanted};
 use crate::{
+    drop_in,
     etcd_cluster::{
         desired::Desired,
         membership::{Standing, standing},
@@ -56,7 +57,9 @@ pub(super) fn running(
             Remedy::Rejoin,
         ));
     }
-    if !observed.is_healthy(key) && is_to_blame(desired, observed) {
+    let file = host.files.get(&format!("/etc/systemd/system/{name}"));
+    let is_overridden = unit.is_some_and(|unit| drop_in::overriding(unit, file).is_some());
+    if !observed.is_healthy(key) && !is_overridden && is_to_blame(desired, observed) {
         let answers = match observed.member(key) {
             Some(_) => "sees no quorum",
             None => "does not answer",
@@ -76,9 +79,13 @@ fn owes(
 ) -> Option<Finding> {
     let path = format!("{}/etcd", names::programs(&desired.version));
     let program = host.files.get(&path);
-    let runs_other = program.is_some_and(|program| {
-        !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
-    });
+    // No restart makes a unit start ours that a drop-in has start something else.
+    let file = host.files.get(&format!("/etc/systemd/system/{name}"));
+    let is_overridden = drop_in::overriding(unit, file).is_some();
+    let runs_other = !is_overridden
+        && program.is_some_and(|program| {
+            !unit.executable_sha256.is_empty() && unit.executable_sha256 != program.recorded_sha256
+        });
     if runs_other {
         let sentence = format!("{name} runs another program than the one installed");
         return Some(drift(sentence, Remedy::Restart));

@@ -101,14 +101,16 @@ fn edited(file: &FileFact) -> bool {
     file.sha256 != file.recorded_sha256
 }
 
-/// What is wrong with who may read and write a path.
-fn exposed(path: &str, fact: &FileFact, mode: u32, user: &str) -> Option<String> {
-    (fact.mode != mode || fact.user != user).then(|| {
-        format!(
+/// What is wrong with who may read and write a path. An older build did not tell the group.
+fn exposed(path: &str, fact: &FileFact, mode: u32, user: &str, group: &str) -> Option<String> {
+    if fact.mode != mode || fact.user != user {
+        return Some(format!(
             "{path} has mode {:04o} and owner {}, wanted {mode:04o} and {user}",
             fact.mode, fact.user
-        )
-    })
+        ));
+    }
+    (!fact.group.is_empty() && fact.group != group)
+        .then(|| format!("{path} has group {}, wanted {group}", fact.group))
 }
 
 #[cfg(test)]

@@ -151,6 +151,23 @@ fn finds_what_the_host_lacks() {
             "2 (10.0.1.12): /var/lib/etcd/etcd-k8s-2 has mode 0755 and owner etcd, wanted 0700 and etcd"
         ],
     );
+    let closed = |seen: &mut Observed| {
+        let root = file_mut(seen, "2", "/etc/etcd/ssl/main-root_ca.crt");
+        (root.mode, root.user) = (0o600, "nobody".to_owned());
+        file_mut(seen, "2", "/etc/etcd/issuers/main.json").mode = 0;
+    };
+    check(
+        closed,
+        &expect![[r#"
+        2 (10.0.1.12): /etc/etcd/issuers/main.json has mode 0000 and owner root, wanted 0644 and root
+        2 (10.0.1.12): /etc/etcd/ssl/main-root_ca.crt has mode 0600 and owner nobody, wanted 0644 and root"#]],
+    );
+    check(
+        |seen| host_mut(seen, "2").timer_helper = Some(false),
+        &expect![
+            "2 (10.0.1.12): /opt/etcd-node/current/etcd-node, which renews certificates, is missing or does not start"
+        ],
+    );
     let directory = |seen: &mut Observed| {
         remove("/var/lib/etcd/etcd-k8s-2")(seen);
         remove("/var/lib/etcd/etcd-k8s-2/member/wal")(seen);
@@ -223,6 +240,32 @@ fn finds_certificates() {
         certificate(root),
         &expect![
             "2 (10.0.1.12): /etc/etcd/ssl/etcd-k8s-2-peer.key has mode 0400 and owner root, wanted 0400 and etcd"
+        ],
+    );
+    check(
+        certificate(|fact| fact.key_mode = 0),
+        &expect![
+            "2 (10.0.1.12): /etc/etcd/ssl/etcd-k8s-2-peer.key has mode 0000 and owner etcd, wanted 0400 and etcd"
+        ],
+    );
+    let foreign = |fact: &mut crate::facts::CertificateFact| {
+        "CN=x is not signed by CN=main Root CA".clone_into(&mut fact.chain_error);
+    };
+    check(
+        certificate(foreign),
+        &expect!["2 (10.0.1.12): /etc/etcd/ssl/etcd-k8s-2-peer.crt was not issued by main"],
+    );
+    check(
+        certificate(|fact| fact.mode = 0),
+        &expect![
+            "2 (10.0.1.12): /etc/etcd/ssl/etcd-k8s-2-peer.crt has mode 0000 and owner etcd, wanted 0644 and etcd"
+        ],
+    );
+    let owned = |fact: &mut crate::facts::CertificateFact| "root".clone_into(&mut fact.user);
+    check(
+        certificate(owned),
+        &expect![
+            "2 (10.0.1.12): /etc/etcd/ssl/etcd-k8s-2-peer.crt has mode 0644 and owner root, wanted 0644 and etcd"
         ],
     );
     // Two thirds and a day of two years; a minute before it is no drift yet.
@@ -311,6 +354,10 @@ fn finds_edits_and_says_which_options() {
         &expect![
             "2 (10.0.1.12): /etc/etcd/etcd-k8s-2-conf.yaml has mode 0600 and owner root, wanted 0640 and root"
         ],
+    );
+    check(
+        |seen| "root".clone_into(&mut file_mut(seen, "2", CONFIGURATION).group),
+        &expect!["2 (10.0.1.12): /etc/etcd/etcd-k8s-2-conf.yaml has group root, wanted etcd"],
     );
     check(
         |seen| edit(seen, "2", UNIT, "Nice=-5", "Nice=5"),
@@ -410,6 +457,37 @@ fn without_a_quorum_those_who_do_not_answer_are_named_only_if_all_were_seen() {
         without_quorum(seen);
     };
     check(some, &expect![[""]]);
+}
+
+#[test]
+fn facts_that_older_builds_did_not_keep_are_no_drift() {
+    let older = |seen: &mut Observed| {
+        let host = host_mut(seen, "2");
+        host.timer_helper = None;
+        for file in host.files.values_mut() {
+            file.group.clear();
+        }
+        for fact in host.certificates.values_mut() {
+            (fact.mode, fact.user) = (0, String::new());
+        }
+        for unit in host.units.values_mut() {
+            (unit.exec_start, unit.user) = (Vec::new(), String::new());
+            unit.drop_ins = vec!["/etc/systemd/system/a.service.d/a.conf".to_owned()];
+        }
+    };
+    check(older, &expect![[""]]);
+}
+
+#[test]
+fn a_drop_in_is_no_drift_and_a_restart_does_not_help_against_it() {
+    let sleeps = |seen: &mut Observed| {
+        silence(seen, "2");
+        let unit = unit_mut(seen, "2");
+        unit.drop_ins = vec!["/etc/systemd/system/etcd-k8s-2.service.d/a.conf".to_owned()];
+        unit.exec_start = vec!["/bin/sleep 1000".to_owned()];
+        "other".clone_into(&mut unit.executable_sha256);
+    };
+    check(sleeps, &expect![[""]]);
 }
 
 #[test]
