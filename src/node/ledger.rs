@@ -22,6 +22,9 @@ use crate::{
 /// Our own directory.
 pub(crate) const HOME: &str = "/var/lib/etcd-node";
 const FILE: &str = "/var/lib/etcd-node/ledger.json";
+/// Written after it, and read where it is gone or broken: without a ledger nothing on the host would
+/// be ours any more, and nobody could mend or remove it.
+const COPY: &str = "/etc/etcd-node/ledger.json";
 const FORMAT: u32 = 1;
 
 /// All owners on this host.
@@ -126,7 +129,15 @@ impl Ledger {
 
     /// Reads it; a host without one is new.
     pub(crate) fn load(root: &Root) -> Result<Self, Failed> {
-        Ok(record::read(&root.at(FILE), FORMAT)?.unwrap_or_else(Self::new))
+        let copy = || record::read(&root.at(COPY), FORMAT);
+        match record::read(&root.at(FILE), FORMAT) {
+            Ok(Some(ledger)) => Ok(ledger),
+            Ok(None) => Ok(copy()?.unwrap_or_else(Self::new)),
+            Err(broken) if broken.0.kind() == Kind::BrokenFile => {
+                copy().ok().flatten().ok_or(broken)
+            }
+            Err(failed) => Err(failed),
+        }
     }
 
     /// Lets hashes of programs that were taken at their installation count for the same files.
@@ -141,7 +152,8 @@ impl Ledger {
     pub(crate) fn save(&mut self, root: &Root) -> Result<(), Failed> {
         self.format = FORMAT;
         record::VERSION.clone_into(&mut self.written_by);
-        record::write(&root.at(FILE), self)
+        record::write(&root.at(FILE), self)?;
+        record::write(&root.at(COPY), self)
     }
 
     /// The owner's entry, made if it is absent; another id under the same name is a conflict.
@@ -371,4 +383,64 @@ pub(crate) fn check_owner(owner: &str) -> Result<(), Failed> {
 
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::test_host::TestHost;
+
+    const OWNER: &str = "etcd_cluster/k8s";
+
+    fn host() -> TestHost {
+        let host = TestHost::new();
+        let mut ledger = Ledger::load(host.root()).expect("new");
+        ledger.owner_mut(OWNER, "1").expect("an owner");
+        ledger.save(host.root()).expect("saved");
+        host
+    }
+
+    fn knows(host: &TestHost) -> Result<bool, Kind> {
+        match Ledger::load(host.root()) {
+            Ok(ledger) => Ok(ledger.owners.contains_key(OWNER)),
+            Err(failed) => {
+                assert!(failed.0.message.contains(FILE), "{failed}");
+                Err(failed.0.kind())
+            }
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_is_gone_or_torn_is_read_from_its_copy_and_written_again() {
+        let remove = |host: &TestHost| fs::remove_file(host.root().at(FILE)).expect("removed");
+        for spoil in [
+            &remove as &dyn Fn(&TestHost),
+            &|host: &TestHost| host.write(FILE, ""),
+            &|host: &TestHost| host.write(FILE, "{\"format\": 1, \"own"),
+        ] {
+            let host = host();
+            spoil(&host);
+            assert_eq!(knows(&host), Ok(true));
+            let mut ledger = Ledger::load(host.root()).expect("the copy");
+            ledger.save(host.root()).expect("saved");
+            assert_eq!(host.read(FILE), host.read(COPY));
+            remove(&host);
+            fs::remove_file(host.root().at(COPY)).expect("removed");
+            assert_eq!(knows(&host), Ok(false), "a host without one is new");
+        }
+    }
+
+    #[test]
+    fn without_a_copy_a_torn_ledger_is_named_and_a_newer_one_is_refused_with_one() {
+        let host = host();
+        host.write(FILE, "{\"format\": 2, \"written_by\": \"9.1.0\"}");
+        assert_eq!(knows(&host), Err(Kind::NewerFormat));
+        host.write(FILE, "");
+        fs::remove_file(host.root().at(COPY)).expect("removed");
+        assert_eq!(knows(&host), Err(Kind::BrokenFile));
+        host.write(COPY, "torn too");
+        assert_eq!(knows(&host), Err(Kind::BrokenFile));
+    }
 }

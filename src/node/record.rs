@@ -31,7 +31,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Optio
     };
     let shown = path.display().to_string();
     let broken = |error: serde_json::Error| {
-        Failed::internal(&shown, format!("{shown} cannot be read: {error}"))
+        let message = format!("{shown} cannot be read: {error}");
+        Failed::new(Kind::BrokenFile, &shown, message)
             .hint("Restore it from a backup of the host; nothing was changed.")
     };
     let head: Head = serde_json::from_slice(&text).map_err(broken)?;
@@ -93,7 +94,7 @@ mod tests {
         fs::write(&path, "{\"format\": 1").expect("a broken file");
         assert_eq!(
             read::<Sample>(&path, 2).expect_err("broken").0.kind(),
-            Kind::Internal
+            Kind::BrokenFile
         );
     }
 }

@@ -80,6 +80,8 @@ pub mod failure {
         OutputMissing = 22,
         /// The container was killed from outside, for example for want of memory.
         Killed = 23,
+        /// The ledger, journal or another file of ours is there and cannot be read.
+        BrokenFile = 24,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -112,6 +114,7 @@ pub mod failure {
                 Self::BuildFailed => "BUILD_FAILED",
                 Self::OutputMissing => "OUTPUT_MISSING",
                 Self::Killed => "KILLED",
+                Self::BrokenFile => "BROKEN_FILE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -141,6 +144,7 @@ pub mod failure {
                 "BUILD_FAILED" => Some(Self::BuildFailed),
                 "OUTPUT_MISSING" => Some(Self::OutputMissing),
                 "KILLED" => Some(Self::Killed),
+                "BROKEN_FILE" => Some(Self::BrokenFile),
                 _ => None,
             }
         }
