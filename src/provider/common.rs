@@ -11,7 +11,9 @@ use planner::{name::NodeKey, rendered::RenderedFile};
 use tf_plugin::{Attribute, Diagnostic, Diagnostics, Path, Type, Value};
 
 use crate::{
+    context::Context,
     executor::Ensure,
+    facts::Facts,
     hosts::Hosts,
     report::{Told, Trouble},
 };
@@ -190,6 +192,34 @@ pub(crate) fn protected(state: &Value, what: &str) -> Diagnostics {
     .into()
 }
 
+/// What a creation is whose object stands in the state: the uid of that object, or why it may not be
+/// deleted.
+pub(crate) fn replaced(
+    context: &Context,
+    owner: &str,
+    what: &str,
+    facts: &Facts,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<String>, Diagnostics> {
+    let Some((id, state)) = context.in_state.on(owner, facts) else {
+        return Ok(None);
+    };
+    let protected = protected(&state, what);
+    if protected.has_errors() {
+        return Err(protected);
+    }
+    let name = state.get("name").as_str().unwrap_or_default();
+    diagnostics.warning(
+        format!("The {what} {name} is on its hosts and would be made anew"),
+        format!(
+            "In a replacement it is deleted before, and its data with it or moved aside, as delete_data \
+             says. If a second resource of the same name is meant, the apply refuses it: give it \
+             another name than {name}."
+        ),
+    );
+    Ok(Some(id))
+}
+
 /// Removes an owner from all its hosts. Answers with warnings and errors; with an error something
 /// is left, and doing it again goes on from there.
 pub(crate) async fn remove(
@@ -266,6 +296,29 @@ pub(crate) fn unknown(planned: &mut Value, names: &[&str]) {
     for name in names {
         planned.set(name, Value::unknown());
     }
+}
+
+/// Says that nothing can be announced, because something is known only after apply. Steps that disrupt
+/// would come without a word.
+pub(crate) fn warn_unannounced(
+    what: &str,
+    may: &str,
+    unknown: &[&str],
+    diagnostics: &mut Diagnostics,
+) {
+    if diagnostics.has_errors() || unknown.is_empty() {
+        return;
+    }
+    let verb = if unknown.len() == 1 { "is" } else { "are" };
+    diagnostics.warning(
+        format!("{what}: what the apply will do is not known yet"),
+        format!(
+            "{} {verb} known only after apply. The steps are worked out then and taken at once, and may \
+             {may}.\nHint: To read them before, apply what this depends on first (-target), then plan \
+             again.",
+            unknown.join(", ")
+        ),
+    );
 }
 
 /// A text of a configuration.

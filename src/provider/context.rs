@@ -9,7 +9,7 @@ use host::{Pool, Profile, Target};
 use planner::node::NodeWish;
 use tokio::sync::watch;
 
-use crate::{download::Downloads, services::Services};
+use crate::{download::Downloads, in_state::InState, services::Services};
 
 /// A configured provider. Each Configure makes one: what was stopped stays stopped, what comes after
 /// is not, in a process that serves several runs too (`-debug`).
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) stop: watch::Sender<bool>,
     /// Resources that were planned, and that were made, in this run.
     pub(crate) names: Names,
+    /// Objects of the state that this run has met.
+    pub(crate) in_state: InState,
 }
 
 /// When a name is taken: Core plans a creation once more just before it makes it.

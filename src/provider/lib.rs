@@ -15,6 +15,7 @@ mod helper;
 mod hosts;
 mod http;
 mod import;
+mod in_state;
 mod issuer;
 mod life;
 mod nodes;

@@ -135,7 +135,20 @@ pub(crate) async fn look(
     }
 }
 
-/// Warnings about hosts that were not seen in a refresh, with what a person can do about each.
+/// What the files of a resource are without the ledger that says so.
+pub(crate) fn forgotten(what: &str, host: &str) -> Diagnostic {
+    Diagnostic::error(
+        format!("{what}: the ledger on {host} does not know it any more"),
+        format!(
+            "Its files are there and are left as they are: without a ledger they count as somebody \
+             else's. Nothing was changed.\nHint: Put /var/lib/etcd-node/ledger.json on {host} back from \
+             a backup (its copy is /etc/etcd-node/ledger.json), and plan again."
+        ),
+    )
+}
+
+/// Warnings about hosts that were not seen in a refresh, with what a person can do about each. A host
+/// that answers and whose records cannot be read is an error: nothing there mends itself.
 pub(crate) fn warn_unseen(
     hosts: &Hosts,
     facts: &Facts,
@@ -145,15 +158,25 @@ pub(crate) fn warn_unseen(
     let mut diagnostics = Diagnostics::new();
     for (key, fact) in facts {
         let Fact::Unknown(why) = fact else { continue };
+        let trouble = troubles.iter().find(|trouble| trouble.key() == Some(key));
+        let is_broken = trouble.is_some_and(Trouble::is_broken);
+        let came_to = if is_broken {
+            "cannot be worked on"
+        } else {
+            "was not seen"
+        };
         let summary = format!(
-            "{what}: host {} of node {key} was not seen",
+            "{what}: host {} of node {key} {came_to}",
             hosts.target(key).host
         );
-        let trouble = troubles.iter().find(|trouble| trouble.key() == Some(key));
         let mut diagnostic = match trouble {
             Some(trouble) => trouble.diagnostic(summary),
             None => Diagnostic::error(summary, sentence(why)),
         };
+        if is_broken {
+            diagnostics.push(diagnostic);
+            continue;
+        }
         diagnostic.severity = Severity::Warning;
         diagnostic.detail = format!(
             "What it has is taken to be as it was last seen. {}",

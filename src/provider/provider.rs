@@ -19,7 +19,9 @@ use crate::{
     download::{Downloads, Source},
     etcd_cluster::EtcdCluster,
     etcd_step_ca::EtcdStepCa,
-    helper, services, ssh,
+    helper,
+    in_state::InState,
+    services, ssh,
     talos_artifact::{SchematicId, TalosArtifact},
 };
 
@@ -104,6 +106,7 @@ impl EtcdProvider {
             operator,
             stop: watch::Sender::new(false),
             names: Names::default(),
+            in_state: InState::default(),
         }))
     }
 }

@@ -6,7 +6,7 @@ use std::{
     fmt::{Debug, Display},
 };
 
-use host::NodeError;
+use host::{NodeError, proto::failure::Kind};
 use planner::{name::NodeKey, problem::Problems};
 use tf_plugin::{Diagnostic, Diagnostics, Path};
 
@@ -90,6 +90,16 @@ impl Trouble {
         match self {
             Self::Connect { source, .. } => source.is_unreachable(),
             Self::Call { source, .. } => source.is_lost(),
+            _ => false,
+        }
+    }
+
+    /// Whether the host answers that a file of ours cannot be read, or not by this version.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self {
+            Self::Call { source, .. } => source.failure().is_some_and(|failure| {
+                matches!(failure.kind(), Kind::BrokenFile | Kind::NewerFormat)
+            }),
             _ => false,
         }
     }

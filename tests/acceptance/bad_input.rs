@@ -210,7 +210,57 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
     let plan = site.plan()?;
     assert_eq!(plan.code, 1, "{plan}");
     plan.expect_says("belongs to etcd_cluster/one");
+    // A name that the CA gave to another cluster, before anything is laid down for it.
+    let ports = "  client_port = 3379\n  peer_port = 3380\n";
+    site.write("main.tf", &format!("{good}{}", cluster("two", ports)))?;
+    let register = "/etc/step-ca/consumers.json";
+    let host = &site.hosts()[0];
+    host.root_text(&["cp", "-a", register, "/root/consumers.json"])?;
+    let enter = "s/\"consumers\": {/\"consumers\": {\"two\": \"another\",/";
+    host.root_text(&["sed", "-i", enter, register])?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("The CA main serves another cluster named two");
+    host.root_text(&["mv", "/root/consumers.json", register])?;
+    // Steps that nobody can announce.
+    let later = good.replace(
+        "  name = \"one\"\n",
+        "  name = \"one\"\n  heartbeat_interval_ms = terraform_data.later.output\n",
+    );
+    let data = "resource \"terraform_data\" \"later\" {\n  input = 300\n}\n";
+    site.write("main.tf", &format!("{later}{data}"))?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    plan.expect_says("what the apply will do is not known yet");
+    plan.expect_says("heartbeat_interval_ms is known only after apply");
+    // A replacement is no matter of ports, nor of an import.
+    let replace = ["plan", "-no-color", "-replace=etcd_cluster.one"];
     site.write("main.tf", &good)?;
+    let plan = site.run(&replace)?;
+    plan.expect_ok();
+    plan.expect_says("The cluster one is on its hosts and would be made anew");
+    let protected = good.replace(
+        "  deletion_protection = false\n  delete_data = true\n",
+        "  delete_data = true\n",
+    );
+    site.write("main.tf", &protected)?;
+    site.apply()?.expect_ok();
+    let plan = site.run(&replace)?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("The cluster one is protected from deletion");
+    assert!(!plan.text.contains("Port "), "{plan}");
+    // Neither is a state that was lost.
+    site.write("main.tf", &good)?;
+    site.apply()?.expect_ok();
+    site.run(&["state", "rm", "etcd_cluster.one"])?.expect_ok();
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Cluster one exists already on");
+    assert!(!plan.text.contains("Port "), "{plan}");
+    let id = format!("one@{address}");
+    site.run(&["import", "-no-color", "etcd_cluster.one", &id])?
+        .expect_ok();
+    site.apply()?.expect_ok();
     site.expect_no_change()?;
     site.destroy()?.expect_ok();
     site.down()

@@ -15,7 +15,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 15] = [
     Case {
         script: "sed -i 's/heartbeat-interval: 250/heartbeat-interval: 300/' /etc/etcd/etcd-demo-2-conf.yaml",
         says: &["heartbeat-interval is 300, wanted 250"],
@@ -59,6 +59,39 @@ const CASES: [Case; 10] = [
     Case {
         script: "rm /etc/etcd/issuers/main.json",
         says: &["/etc/etcd/issuers/main.json is missing"],
+    },
+    Case {
+        script: "cd /etc/etcd/ssl && for role in server peer; do \
+                 /opt/bin/step certificate create demo.$role.etcd.internal /tmp/foreign.crt \
+                 --key etcd-demo-2-$role.key --profile self-signed --subtle --force \
+                 --san demo.$role.etcd.internal && cat /tmp/foreign.crt > etcd-demo-2-$role.crt; done",
+        says: &[
+            "etcd-demo-2-server.crt was not issued by main",
+            "etcd-demo-2-peer.crt was not issued by main",
+            "issue the server certificate of 2",
+        ],
+    },
+    Case {
+        script: "cd /etc/etcd/ssl && chmod 0600 main-root_ca.crt && chown nobody main-root_ca.crt",
+        says: &["main-root_ca.crt has mode 0600 and owner nobody, wanted 0644 and root"],
+    },
+    Case {
+        script: "chmod 0 /etc/etcd/ssl/etcd-demo-2-server.crt /etc/etcd/issuers/main.json",
+        says: &[
+            "etcd-demo-2-server.crt has mode 0000",
+            "main.json has mode 0000",
+        ],
+    },
+    Case {
+        script: "chgrp root /etc/etcd/etcd-demo-2-conf.yaml",
+        says: &["etcd-demo-2-conf.yaml has group root, wanted etcd"],
+    },
+    Case {
+        script: "rm -rf /opt/etcd-node",
+        says: &[
+            "which renews certificates, is missing",
+            "prepare the host of 2",
+        ],
     },
 ];
 
@@ -106,6 +139,68 @@ fn what_was_changed_by_hand_is_said_and_mended() -> Outcome {
             "after `{script}`"
         );
     }
+    site.down()
+}
+
+#[test]
+fn what_no_apply_mends_is_said_and_left_alone() -> Outcome {
+    let site = site("left")?;
+    let second = &site.hosts()[1];
+    // A drop-in is somebody's own: a limit is no matter, another program is.
+    let directory = "/etc/systemd/system/etcd-demo-2.service.d";
+    let drop_in = |line: &str| {
+        let script = format!(
+            "mkdir -p {directory} && printf '[Service]\\n{line}\\n' > {directory}/mine.conf && \
+             systemctl daemon-reload"
+        );
+        second.root_text(&["sh", "-ec", &script])
+    };
+    drop_in("LimitNPROC=5000")?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 0, "{plan}");
+    assert!(!plan.text.contains("mine.conf"), "{plan}");
+    drop_in("ExecStart=\\nExecStart=/bin/sleep 1000")?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 0, "no apply mends it: {plan}");
+    plan.expect_says("etcd-demo-2.service on");
+    plan.expect_says("starts something else than was written");
+    plan.expect_says("/etc/systemd/system/etcd-demo-2.service.d/mine.conf");
+    let script = format!("rm -r {directory} && systemctl daemon-reload");
+    second.root_text(&["sh", "-ec", &script])?;
+    site.expect_no_change()?;
+    // A ledger has a copy.
+    for script in [
+        "rm /var/lib/etcd-node/ledger.json",
+        "truncate --size=0 /var/lib/etcd-node/ledger.json",
+    ] {
+        second.root_text(&["sh", "-ec", script])?;
+        site.expect_no_change()?;
+    }
+    // The next change writes both.
+    second.root_text(&["rm", "/etc/etcd/issuers/main.json"])?;
+    site.apply()?.expect_ok();
+    second.root_text(&[
+        "cmp",
+        "/var/lib/etcd-node/ledger.json",
+        "/etc/etcd-node/ledger.json",
+    ])?;
+    // Without either, nothing on the host is touched, and what to do is said once.
+    let before = pid(second, "2")?;
+    let script = "mkdir /root/kept && mv /etc/etcd-node/ledger.json /root/kept/copy && \
+                  cp -a /var/lib/etcd-node/ledger.json /root/kept/ && : > /var/lib/etcd-node/ledger.json";
+    second.root_text(&["sh", "-ec", script])?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("/var/lib/etcd-node/ledger.json cannot be read");
+    second.root_text(&["rm", "/var/lib/etcd-node/ledger.json"])?;
+    for run in [site.plan()?, site.apply()?] {
+        assert_eq!(run.code, 1, "{run}");
+        run.expect_says("does not know it any more");
+        run.expect_says("back from a backup");
+    }
+    assert_eq!(pid(second, "2")?, before);
+    second.root_text(&["mv", "/root/kept/ledger.json", "/var/lib/etcd-node/"])?;
+    site.expect_no_change()?;
     site.down()
 }
 

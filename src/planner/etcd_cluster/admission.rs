@@ -55,10 +55,49 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             problems,
         );
         check_address(node, host, key, problems);
-        check_ports(desired, node, host, id, problems);
-        check_foreign(desired, key, node, host, id, problems);
+        check_ports(desired, key, node, host, problems);
+        check_foreign(desired, key, node, host, problems);
         check_root(desired, key, node, host, problems);
     }
+    check_exists(desired, observed, id, problems);
+}
+
+/// An entry in the register of a CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Uid of the cluster that has the name.
+    pub id: String,
+    /// Host of the CA that says so.
+    pub host: String,
+}
+
+/// Refuses a name that another cluster has at the same CA, before anything is laid down: the CA would
+/// refuse it at the first certificate. One that is on these hosts is told by [`admit`].
+pub fn check_name(
+    desired: &Desired,
+    observed: &Observed,
+    id: Option<&str>,
+    registered: &Registered,
+    problems: &mut Problems,
+) {
+    let hosts = observed.hosts.values().filter_map(Fact::known);
+    let mut owners = hosts.filter_map(|host| host.owner.as_ref());
+    if id == Some(registered.id.as_str()) || owners.any(|owner| owner.id == registered.id) {
+        return;
+    }
+    problems.error(
+        &["name"],
+        format!(
+            "The CA {} serves another cluster named {}",
+            desired.issuer.name, desired.name
+        ),
+        format!(
+            "Two of one name under one CA would let each other's clients in. Choose another name or \
+             another CA. If that cluster is gone for good, take {} out of {}/consumers.json on {}. Nothing \
+             was changed.",
+            desired.name, desired.issuer.directory, registered.host
+        ),
+    );
 }
 
 pub(crate) fn check_host(name: &str, host: &HostFacts, place: &[&str], problems: &mut Problems) {
@@ -109,18 +148,17 @@ fn check_address(node: &Node, host: &HostFacts, key: &NodeKey, problems: &mut Pr
     }
 }
 
+/// Ports of others. One that has our own name is no matter of ports: it is this cluster, or one that is
+/// told as such.
 fn check_ports(
     desired: &Desired,
+    key: &NodeKey,
     node: &Node,
     host: &HostFacts,
-    id: Option<&str>,
     problems: &mut Problems,
 ) {
     let owner = names::owner(&desired.name);
-    let ours = host
-        .owner
-        .as_ref()
-        .is_some_and(|owner| Some(owner.id.as_str()) == id);
+    let unit = names::unit(&desired.name, key);
     for (attribute, port) in [
         ("client_port", Some(desired.client_port)),
         ("peer_port", Some(desired.peer_port)),
@@ -136,9 +174,12 @@ fn check_ports(
                     "Port {port} on {} belongs to {}",
                     node.host, fact.claimed_by
                 ),
-                format!("Give this cluster another {attribute}. Nothing was changed."),
+                format!(
+                    "Give this cluster another {attribute}.{} Nothing was changed.",
+                    way_out(&fact.claimed_by, &node.host)
+                ),
             );
-        } else if fact.listening && !ours {
+        } else if fact.listening && fact.claimed_by != owner && fact.unit != unit {
             let who = if fact.process.is_empty() {
                 "Another process"
             } else {
@@ -161,31 +202,54 @@ fn check_ports(
     }
 }
 
+/// How to be rid of an owner that is in no state, such as what a creation left that was given up.
+fn way_out(owner: &str, host: &str) -> String {
+    let Some((kind, name)) = owner.split_once('/') else {
+        return String::new();
+    };
+    format!(
+        " If {owner} is in no state and nobody wants it, take it over with `tofu import \
+         {kind}.ADDRESS {name}@{host}` and destroy it."
+    )
+}
+
+/// A cluster of this name on its hosts that is not the one that is being made.
+fn check_exists(desired: &Desired, observed: &Observed, id: Option<&str>, problems: &mut Problems) {
+    let hosts = |only: &dyn Fn(&NodeKey) -> bool| -> Vec<&str> {
+        let named = desired.nodes.iter().filter(|(key, _)| only(key));
+        named.map(|(_, node)| node.host.as_str()).collect()
+    };
+    let exists = hosts(&|key| {
+        let owner = observed.host(key).and_then(|host| host.owner.as_ref());
+        owner.is_some_and(|owner| Some(owner.id.as_str()) != id)
+    });
+    if exists.is_empty() {
+        return;
+    }
+    problems.error(
+        &["name"],
+        format!(
+            "Cluster {} exists already on {}",
+            desired.name,
+            exists.join(", ")
+        ),
+        format!(
+            "It was made by this provider and is not in this state. Take it over with `tofu import \
+             ADDRESS {}@{}`, or choose another name. Nothing was changed.",
+            desired.name,
+            hosts(&|_| true).join(",")
+        ),
+    );
+}
+
 fn check_foreign(
     desired: &Desired,
     key: &NodeKey,
     node: &Node,
     host: &HostFacts,
-    id: Option<&str>,
     problems: &mut Problems,
 ) {
-    let hosts: Vec<&str> = desired
-        .nodes
-        .values()
-        .map(|node| node.host.as_str())
-        .collect();
-    let import = format!("tofu import ADDRESS {}@{}", desired.name, hosts.join(","));
-    if let Some(owner) = &host.owner {
-        if Some(owner.id.as_str()) != id {
-            problems.error(
-                &["name"],
-                format!("Cluster {} exists already on {}", desired.name, node.host),
-                format!(
-                    "It was made by this provider and is not in this state. Take it over with \
-                     `{import}`, or choose another name. Nothing was changed."
-                ),
-            );
-        }
+    if host.owner.is_some() {
         return;
     }
     // An empty directory may be a disk that was mounted for this cluster.
@@ -198,9 +262,18 @@ fn check_foreign(
             problems.error(
                 &["name"],
                 format!("{path} on {} is not ours", node.host),
-                "Another tool made it. Adopting clusters of other tools is not supported yet; \
-                 choose another name, or move it away if it is a left-over. Nothing was changed."
-                    .to_owned(),
+                if host.units.contains_key(&names::unit(&desired.name, key)) {
+                    format!(
+                        "A member of this name is set up there, and no ledger knows it. If this provider \
+                         made it, put /var/lib/etcd-node/ledger.json on {} back from a backup and import \
+                         it; else choose another name. Nothing was changed.",
+                        node.host
+                    )
+                } else {
+                    "Another tool made it. Adopting clusters of other tools is not supported yet; \
+                     choose another name, or move it away if it is a left-over. Nothing was changed."
+                        .to_owned()
+                },
             );
         }
     }

@@ -10,6 +10,7 @@ mod earlier;
 mod findings;
 #[cfg(test)]
 mod fixture;
+mod forgotten;
 mod manifest;
 mod membership;
 pub mod names;
@@ -25,14 +26,15 @@ mod step;
 mod trust;
 mod warnings;
 
-pub use admission::admit;
 pub(crate) use admission::check_host;
+pub use admission::{Registered, admit, check_name};
 pub use certificate::{CERTIFICATE_MODE, KEY_MODE, Role, Subject, subject};
 pub use change::refuse;
 pub use check::{Violation, check};
 pub use desired::{Desired, Tuning, Wish};
 pub use drift::drift;
 pub use earlier::{Leftover, Reach, leftovers, settle};
+pub use forgotten::forgotten;
 pub use manifest::Manifest;
 pub use observed::Observed;
 pub use place::{astray, misplaced};

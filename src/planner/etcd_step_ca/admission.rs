@@ -55,8 +55,9 @@ pub fn admit(desired: &Desired, observed: &Observed, id: Option<&str>, problems:
             problems.error(
                 &["instance"],
                 format!("{directory} on {} is not empty", node.host),
-                "Another CA lives there. Give this one an instance name, such as instance = \"b\", \
-                 and another port. Nothing was changed."
+                "Another CA lives there, or one that no ledger knows any more: then put \
+                 /var/lib/etcd-node/ledger.json back from a backup and import it. Else give this one an \
+                 instance name, such as instance = \"b\", and another port. Nothing was changed."
                     .to_owned(),
             );
         }

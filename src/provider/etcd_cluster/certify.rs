@@ -1,12 +1,14 @@
 //! Certificates of members: the request from the member's host, the signature from the CA's.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use host::proto::{
     CaQuery, Consumer, CreateCertificateRequestRequest, ForgetConsumerRequest,
     InstallCertificateRequest, ObserveRequest, SignRequest, SignResponse,
 };
 use planner::{
-    etcd_cluster::{CERTIFICATE_MODE, Desired, KEY_MODE, Role, names, subject},
+    etcd_cluster::{CERTIFICATE_MODE, Desired, KEY_MODE, Registered, Role, names, subject},
     name::NodeKey,
 };
 
@@ -16,6 +18,9 @@ use crate::{
     hosts::Hosts,
     report::{Trouble, sentence},
 };
+
+/// Limit for a look at the register of a CA.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// The root certificate of the issuer, from a host of the CA, checked against the fingerprint.
 pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Trouble> {
@@ -57,6 +62,33 @@ pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Troubl
         why: format!("no host of the CA {} has its files", desired.issuer.name),
         hint: "apply the CA first.".to_owned(),
     }))
+}
+
+/// Who has the name of the cluster in the register of its CA; nobody if no host of the CA answers.
+pub(super) async fn registered(ca: &Hosts, desired: &Desired) -> Option<Registered> {
+    for key in ca.keys() {
+        let query = CaQuery {
+            directory: desired.issuer.directory.clone(),
+            port: desired.issuer.port.into(),
+        };
+        let request = ObserveRequest {
+            cas: vec![query],
+            ..ObserveRequest::default()
+        };
+        let look = tokio::time::timeout(LOOK, ca.observe(key, request)).await;
+        let Some(fact) = look.ok()?.ok()?.cas.into_iter().next() else {
+            continue;
+        };
+        if fact.present {
+            let mut consumers = fact.consumers.into_iter();
+            let known = consumers.find(|known| known.name == desired.name.as_str())?;
+            return Some(Registered {
+                id: known.id,
+                host: ca.target(key).host.clone(),
+            });
+        }
+    }
+    None
 }
 
 /// Makes the key if there is none, has the CA sign, and puts the certificate in place.

@@ -7,8 +7,9 @@ use std::{
 
 use futures::future::join_all;
 use planner::{
-    etcd_cluster::{self as cluster, Desired, Observed, names},
+    etcd_cluster::{self as cluster, Desired, Observed, Registered, names},
     facts::Fact,
+    name::Name,
     node::NodeWish,
     problem::Problems,
     version,
@@ -23,14 +24,15 @@ use super::{
     work::{ClusterWork, Ended},
 };
 use crate::{
-    common::{self, texts},
+    common::{self, text, texts},
     context::{Context, Setup, When},
     download::{self, Architecture, Program, Release},
     executor,
     facts::{self, Facts},
     hosts::Hosts,
     import,
-    life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
+    issuer::Handle,
+    life::{self, errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
     nodes,
     report::{self, Told},
     session::{self, Locked},
@@ -59,6 +61,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let Ok(context) = ready(setup) else {
         return not_read(setup, current);
     };
+    note(setup, &current.state);
     let Case { hosts, desired, .. } = match case(&context, &current.state) {
         Ok(case) => case,
         Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
@@ -77,6 +80,15 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let is_gone = facts
         .values()
         .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    let observed = Observed { hosts: facts };
+    let forgotten = cluster::forgotten(&desired, &observed);
+    if !forgotten.is_empty() {
+        let what = format!("Cluster {}", desired.name);
+        for key in forgotten {
+            diagnostics.push(life::forgotten(&what, &hosts.target(key).host));
+        }
+        return Outcome::unchanged(current, diagnostics);
+    }
     if is_gone {
         return Outcome {
             state: Value::Null,
@@ -85,11 +97,10 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
             diagnostics,
         };
     }
-    if let Some(other) = another(&hosts, &desired, &facts) {
+    if let Some(other) = another(&hosts, &desired, &observed.hosts) {
         diagnostics.push(other);
         return Outcome::unchanged(current, diagnostics);
     }
-    let observed = Observed { hosts: facts };
     let mut problems = Problems::default();
     cluster::warnings(&desired, &observed, &mut problems);
     diagnostics.extend(report::problems(problems));
@@ -119,6 +130,14 @@ fn another(hosts: &Hosts, desired: &Desired, facts: &Facts) -> Option<Diagnostic
     })
 }
 
+/// Remembers an object of the state: what is planned under its name later replaces it.
+fn note(setup: &Setup, state: &Value) {
+    let name = text(state, "name").and_then(|name| Name::parse(&name).ok());
+    if let (Ok(context), Some(name)) = (ready(setup), name) {
+        context.in_state.note(names::owner(&name), state);
+    }
+}
+
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     let mut diagnostics = Diagnostics::new();
     let mut planned = change.planned;
@@ -134,6 +153,7 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     }
     let read = wish::read(&planned, &mut diagnostics);
     let mut diagnostics = errors(&diagnostics);
+    note(setup, &change.prior);
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
     } else {
@@ -194,19 +214,36 @@ async fn plan_creation(
     )
     .await;
     offered(&context, desired, &facts, diagnostics).await;
+    let replaced = match common::replaced(&context, &owner, WHAT, &facts, diagnostics) {
+        Ok(id) => id,
+        Err(protected) => return diagnostics.extend(protected),
+    };
     let names = hosts.keys().map(|key| hosts.target(key).host.as_str());
     if !context.names.take(When::Planned, &owner, names) {
         diagnostics.push(common::twice(&owner));
     }
-    let problems = admission(&hosts, desired, &Observed { hosts: facts }).await;
+    let registered = registered(&context, desired, read.handle.as_ref()).await;
+    let observed = Observed { hosts: facts };
+    let problems = admission(&hosts, desired, &observed, replaced, registered).await;
     diagnostics.extend(report::problems(problems));
 }
 
 /// What stands against the creation, and what is to be known of an earlier one of the same name.
-async fn admission(hosts: &Hosts, desired: &Desired, observed: &Observed) -> Problems {
+/// `replaced` is the uid of the object that it takes the place of, `registered` who has the name at the CA.
+async fn admission(
+    hosts: &Hosts,
+    desired: &Desired,
+    observed: &Observed,
+    replaced: Option<String>,
+    registered: Option<Registered>,
+) -> Problems {
     let mut problems = Problems::default();
-    let id = session::unfinished(&observed.hosts).map(|journal| journal.id.as_str());
-    cluster::admit(desired, observed, id, &mut problems);
+    let unfinished = || session::unfinished(&observed.hosts).map(|journal| journal.id.clone());
+    let id = replaced.or_else(unfinished);
+    cluster::admit(desired, observed, id.as_deref(), &mut problems);
+    if let Some(registered) = registered {
+        cluster::check_name(desired, observed, id.as_deref(), &registered, &mut problems);
+    }
     if let Some(by) = session::continued(&observed.hosts, &desired.wish()) {
         problems.warning(
             &["name"],
@@ -289,6 +326,17 @@ async fn moved(
     diagnostics.extend(report::problems(problems));
 }
 
+/// Who has the name of the cluster at its CA; nobody if the CA is not made yet or cannot be asked.
+async fn registered(
+    context: &Arc<Context>,
+    desired: &Desired,
+    handle: Option<&Handle>,
+) -> Option<Registered> {
+    desired.issuer.fingerprint.as_ref()?;
+    let ca = Hosts::new(context, &handle?.nodes).ok()?;
+    certify::registered(&ca, desired).await
+}
+
 /// Says whether the version can be had for the architectures of the hosts that were seen.
 async fn offered(
     context: &Context,
@@ -337,7 +385,10 @@ fn plan_update(
     let Some(desired) = &read.desired else {
         common::unknown(planned, &schema::WISHED);
         common::unknown(planned, &["change_plan", "status"]);
-        return;
+        let what = format!("Cluster {}", text(prior, "name").unwrap_or_default());
+        let may = "restart the members, one at a time";
+        let unknown = wish::unknown(planned);
+        return common::warn_unannounced(&what, may, &unknown, diagnostics);
     };
     let mut problems = Problems::default();
     if let Some(before) = wish::read(prior, &mut Diagnostics::new()).desired {
@@ -381,7 +432,7 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     let case = case(&context, &change.planned)?;
     let owner = names::owner(&case.desired.name);
     // Before anything is locked: what a person must mend, and in which order machines are locked.
-    let observed = admitted(&case, change).await?;
+    let (observed, _) = admitted(&case, change).await?;
     let machines = observed.hosts.values().filter_map(Fact::known);
     let machines = machines.map(|host| host.machine_id.as_str());
     if !context.names.take(When::Made, &owner, machines) {
@@ -402,7 +453,7 @@ async fn create_locked(
     change: &Change,
 ) -> Result<Outcome, Diagnostics> {
     // Whoever had the lock before may have made it meanwhile.
-    let observed = admitted(case, change).await?;
+    let (observed, registered) = admitted(case, change).await?;
     let failed = |trouble: &report::Trouble| not_begun(&case.desired, trouble);
     let owner = names::owner(&case.desired.name);
     let wish = case.desired.wish();
@@ -413,6 +464,16 @@ async fn create_locked(
         id,
         ..case.desired.clone()
     };
+    // The name stands for a creation that was removed just now: the CA would sign nothing for this one.
+    if let Some(former) = registered.filter(|known| known.id != desired.id) {
+        let former = Desired {
+            id: former.id,
+            ..desired.clone()
+        };
+        for why in certify::forget(&case.ca, &former).await {
+            tracing::warn!(error = why, "the CA keeps the name of a former creation");
+        }
+    }
     session::begin(&case.hosts, &owner, &desired.id, &wish)
         .await
         .map_err(|trouble| failed(&trouble))?;
@@ -448,18 +509,29 @@ fn not_begun(desired: &Desired, trouble: &report::Trouble) -> Diagnostics {
     trouble.diagnostic(summary).into()
 }
 
-/// The hosts as they are now, if nothing stands against the creation.
-async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics> {
+/// The hosts as they are now, and who has the name at the CA, if nothing stands against the creation.
+async fn admitted(
+    case: &Case,
+    change: &Change,
+) -> Result<(Observed, Option<Registered>), Diagnostics> {
     let owner = names::owner(&case.desired.name);
     let limit = timeouts::limit(&change.planned, "read");
     let request = |key: &_| look::request(&case.desired, key);
     let hosts = look_at(&case.hosts, &owner, limit, request).await?;
     let observed = Observed { hosts };
-    let problems = admission(&case.hosts, &case.desired, &observed).await;
+    let registered = certify::registered(&case.ca, &case.desired).await;
+    let problems = admission(
+        &case.hosts,
+        &case.desired,
+        &observed,
+        None,
+        registered.clone(),
+    )
+    .await;
     if problems.has_errors() {
         return Err(errors(&report::problems(problems)));
     }
-    Ok(observed)
+    Ok((observed, registered))
 }
 
 /// The state after a run.

@@ -87,6 +87,23 @@ pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     }
 }
 
+/// Attributes that decide what is done and are known only after apply.
+pub(super) fn unknown(values: &Value) -> Vec<&'static str> {
+    let others = DECISIVE
+        .into_iter()
+        .filter(|name| !values.get(name).is_wholly_known());
+    let mut issuer = values.get("issuer").plain().clone();
+    issuer.set("root_fingerprint", Value::Null);
+    let mut unknown = Vec::new();
+    for (name, value) in [("nodes", values.get("nodes")), ("issuer", &issuer)] {
+        if !value.is_wholly_known() {
+            unknown.push(name);
+        }
+    }
+    unknown.extend(others);
+    unknown
+}
+
 fn wish(values: &Value, nodes: &Nodes, diagnostics: &mut Diagnostics) -> Wish {
     let mut number = |name| integer(values.get(name), Path::attribute(name), diagnostics);
     Wish {
@@ -129,6 +146,7 @@ mod tests {
         let mut config = Value::object([
             ("name", Value::string("k8s")),
             ("nodes", Value::object([("1", node)])),
+            ("issuer", Value::unknown()),
         ]);
         for (name, value) in changes {
             config.set(name, value.clone());
@@ -139,12 +157,24 @@ mod tests {
     fn told(config: &Value) -> Vec<String> {
         let mut diagnostics = Diagnostics::new();
         let read = read(config, &mut diagnostics);
-        assert!(read.desired.is_none(), "there is no issuer, and an error");
+        assert!(read.desired.is_none(), "the issuer is not known");
         let line = |found: &tf_plugin::Diagnostic| {
             let place = found.path.as_ref().map(ToString::to_string);
             format!("{}: {}", place.unwrap_or_default(), found.detail)
         };
         diagnostics.iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_is_known_only_after_apply_is_named() {
+        assert_eq!(unknown(&config(&[])), ["issuer"]);
+        let issuer = Value::object([("root_fingerprint", Value::unknown())]);
+        let later = config(&[
+            ("heartbeat_interval_ms", Value::unknown()),
+            ("nodes", Value::object([("1", Value::unknown())])),
+            ("issuer", issuer),
+        ]);
+        assert_eq!(unknown(&later), ["nodes", "heartbeat_interval_ms"]);
     }
 
     #[test]

@@ -647,6 +647,17 @@ impl Work for ClusterWork<'_> {
         if !is_seen {
             return Err(Trouble::NotYet("no host answers".to_owned()));
         }
+        if self.announced.is_some()
+            && let Some(key) = cluster::forgotten(self.desired, &observed).first()
+        {
+            return Err(Trouble::Refused {
+                why: format!(
+                    "the ledger on {} does not know this cluster any more",
+                    self.hosts.target(key).host
+                ),
+                hint: "run plan again: it says what to do.".to_owned(),
+            });
+        }
         self.still_ours(&observed)?;
         let mut plan = cluster::plan(self.desired, &observed);
         if self.announced.is_none() {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use planner::{
     etcd_step_ca::{self as planner_ca, Desired, Observed},
     facts::Fact,
+    name::Name,
     problem::Problems,
 };
 use tf_plugin::{
@@ -17,9 +18,10 @@ use crate::{
     common::{self, text},
     context::{Context, Setup, When},
     executor,
+    facts::Facts,
     hosts::Hosts,
     import,
-    life::{errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
+    life::{self, errors, limits, look as look_at, made, not_read, probe, ready, warn_unseen},
     nodes,
     report::{self, Told},
     session::{self, Locked},
@@ -50,6 +52,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let Ok(context) = ready(setup) else {
         return not_read(setup, current);
     };
+    note(setup, &current.state);
     let Case {
         hosts,
         desired,
@@ -68,6 +71,10 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let is_gone = facts
         .values()
         .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    if let Some(left) = forgotten(&hosts, &desired, &current.state, &facts) {
+        diagnostics.push(left);
+        return Outcome::unchanged(current, diagnostics);
+    }
     if is_gone {
         return Outcome {
             state: Value::Null,
@@ -87,6 +94,21 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let mut values = current.state;
     state::set_seen(&mut values, &desired, &nodes, &observed);
     made(values, observed.store(), diagnostics)
+}
+
+/// A host with this very CA and a ledger that does not know it: taken for gone, it would be made anew, and
+/// nobody would trust the new one.
+fn forgotten(hosts: &Hosts, desired: &Desired, state: &Value, facts: &Facts) -> Option<Diagnostic> {
+    let root = text(state, "root_fingerprint")?;
+    let (key, _) = facts.iter().find(|(_, fact)| {
+        fact.known().is_some_and(|host| {
+            let ca = host.ca.as_ref();
+            let is_there = ca.is_some_and(|ca| ca.root_fingerprint == root);
+            host.owner.is_none() && host.journal.is_none() && is_there
+        })
+    })?;
+    let what = format!("CA {}", desired.name);
+    Some(life::forgotten(&what, &hosts.target(key).host))
 }
 
 /// Another CA in the place of ours is no drift: its root would be trusted by nobody.
@@ -119,6 +141,14 @@ fn replaced(desired: &Desired, state: &Value, observed: &Observed) -> Option<Dia
     })
 }
 
+/// Remembers an object of the state: what is planned under its name later replaces it.
+fn note(setup: &Setup, state: &Value) {
+    let name = text(state, "name").and_then(|name| Name::parse(&name).ok());
+    if let (Ok(context), Some(name)) = (ready(setup), name) {
+        context.in_state.note(planner_ca::owner(&name), state);
+    }
+}
+
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     let mut diagnostics = Diagnostics::new();
     let mut planned = change.planned;
@@ -128,6 +158,7 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     );
     let read = wish::read(&planned, &mut diagnostics);
     let mut diagnostics = errors(&diagnostics);
+    note(setup, &change.prior);
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
     } else {
@@ -170,19 +201,25 @@ async fn plan_creation(
     };
     let owner = planner_ca::owner(&desired.name);
     let facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
+    let replaced = match common::replaced(&context, &owner, WHAT, &facts, diagnostics) {
+        Ok(id) => id,
+        Err(protected) => return diagnostics.extend(protected),
+    };
     let names = hosts.keys().map(|key| hosts.target(key).host.as_str());
     if !context.names.take(When::Planned, &owner, names) {
         diagnostics.push(common::twice(&owner));
     }
-    let problems = admission(desired, &Observed { hosts: facts });
+    let problems = admission(desired, &Observed { hosts: facts }, replaced);
     diagnostics.extend(report::problems(problems));
 }
 
 /// What stands against the creation, and what is to be known of an earlier one of the same name.
-fn admission(desired: &Desired, observed: &Observed) -> Problems {
+/// `replaced` is the uid of the object that it takes the place of.
+fn admission(desired: &Desired, observed: &Observed, replaced: Option<String>) -> Problems {
     let mut problems = Problems::default();
-    let id = session::unfinished(&observed.hosts).map(|journal| journal.id.as_str());
-    planner_ca::admit(desired, observed, id, &mut problems);
+    let unfinished = || session::unfinished(&observed.hosts).map(|journal| journal.id.clone());
+    let id = replaced.or_else(unfinished);
+    planner_ca::admit(desired, observed, id.as_deref(), &mut problems);
     let name = &desired.name;
     if let Some(by) = session::continued(&observed.hosts, &desired.wish()) {
         problems.warning(
@@ -237,7 +274,9 @@ fn plan_update(
 ) {
     let Some(desired) = &read.desired else {
         common::unknown(planned, &["issuer", "urls", "change_plan", "status"]);
-        return;
+        let what = format!("CA {}", text(prior, "name").unwrap_or_default());
+        let unknown = wish::unknown(planned);
+        return common::warn_unannounced(&what, "restart step-ca", &unknown, diagnostics);
     };
     let mut problems = Problems::default();
     if let Some(before) = wish::read(prior, &mut Diagnostics::new()).desired {
@@ -316,7 +355,7 @@ async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics>
     let request = |_: &_| look::request(&case.desired);
     let hosts = look_at(&case.hosts, &owner, limit, request).await?;
     let observed = Observed { hosts };
-    let problems = admission(&case.desired, &observed);
+    let problems = admission(&case.desired, &observed, None);
     if problems.has_errors() {
         return Err(errors(&report::problems(problems)));
     }

@@ -33,6 +33,14 @@ const DECISIVE: [&str; 8] = [
     "max_lifetime",
 ];
 
+/// Attributes that decide what is done and are known only after apply.
+pub(super) fn unknown(values: &Value) -> Vec<&'static str> {
+    std::iter::once("nodes")
+        .chain(DECISIVE)
+        .filter(|name| !values.get(name).is_wholly_known())
+        .collect()
+}
+
 /// Reads a configuration, plan or state.
 pub(super) fn read(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     let nodes = nodes::read(values.get("nodes"), diagnostics);

@@ -115,6 +115,65 @@ fn refuses_ports_of_others() {
 }
 
 #[test]
+fn the_way_to_be_rid_of_a_creation_that_was_given_up_is_named() {
+    let mut observed = bare_hosts();
+    let claimed = PortFact {
+        claimed_by: "etcd_cluster/one".to_owned(),
+        ..PortFact::default()
+    };
+    host_mut(&mut observed, "2").ports.insert(2379, claimed);
+    let mut problems = Problems::default();
+    admit(&desired(3), &observed, None, &mut problems);
+    let detail = &problems.0.first().expect("an error").detail;
+    let way = "`tofu import etcd_cluster.ADDRESS one@10.0.1.12` and destroy it";
+    assert!(detail.contains(way), "{detail}");
+}
+
+#[test]
+fn a_name_that_the_ca_knows_as_anothers_is_refused() {
+    let (desired, observed) = (desired(3), observed(&desired(3)));
+    let refused = |observed: &Observed, id: Option<&str>, registered: &str| {
+        let registered = Registered {
+            id: registered.to_owned(),
+            host: "10.0.1.10".to_owned(),
+        };
+        let mut problems = Problems::default();
+        check_name(&desired, observed, id, &registered, &mut problems);
+        problems.has_errors()
+    };
+    assert!(refused(&bare_hosts(), None, "another"));
+    assert!(refused(&bare_hosts(), Some("begun"), "another"));
+    assert!(!refused(&bare_hosts(), Some("begun"), "begun"));
+    // It is on these hosts: that is told by itself.
+    assert!(!refused(&observed, None, &desired.id));
+}
+
+#[test]
+fn a_member_without_its_ledger_is_nobodys_left_over() {
+    let mut observed = bare_hosts();
+    let host = host_mut(&mut observed, "2");
+    let unit = "etcd-k8s-2.service";
+    host.units
+        .insert(unit.to_owned(), crate::facts::UnitFact::default());
+    let path = "/etc/etcd/etcd-k8s-2-conf.yaml".to_owned();
+    host.files.insert(path, FileFact::default());
+    let listening = PortFact {
+        listening: true,
+        process: "etcd".to_owned(),
+        unit: unit.to_owned(),
+        ..PortFact::default()
+    };
+    host.ports.insert(2379, listening);
+    let mut problems = Problems::default();
+    admit(&desired(3), &observed, None, &mut problems);
+    let [problem] = problems.0.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert!(problem.detail.contains("ledger.json"), "{problem:?}");
+    assert!(!problem.detail.contains("move it away"), "{problem:?}");
+}
+
+#[test]
 fn refuses_what_another_tool_made() {
     let path = "/etc/etcd/etcd-k8s-2-conf.yaml";
     let data = "/var/lib/etcd/etcd-k8s-2";
@@ -200,8 +259,9 @@ fn a_finished_cluster_is_imported_and_an_unfinished_one_goes_on() {
     }
     assert_eq!(admitted(&observed, Some(&desired.id)), [""; 0]);
     let exists = admitted(&observed, Some("another"));
-    let summary = "error name: Cluster k8s exists already on 10.0.1.11";
-    assert!(exists.contains(&summary.to_owned()), "{exists:?}");
+    // Once for all hosts, and no word of ports that are its own.
+    let summary = "error name: Cluster k8s exists already on 10.0.1.11, 10.0.1.12, 10.0.1.13";
+    assert_eq!(exists, [summary]);
     let mut problems = Problems::default();
     admit(&desired, &observed, None, &mut problems);
     let names_import = |problem: &Problem| {

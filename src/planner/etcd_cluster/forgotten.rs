@@ -1,0 +1,43 @@
+//! Hosts that have a member and a ledger that does not know it.
+
+use super::{desired::Desired, names, observed::Observed};
+use crate::{facts::FileFact, name::NodeKey};
+
+/// Nodes whose configuration is on their host although the ledger there knows nothing of it: it was lost,
+/// and its copy too. Everything there counts as somebody else's then, so nothing is done.
+pub fn forgotten<'a>(desired: &'a Desired, observed: &Observed) -> Vec<&'a NodeKey> {
+    let is_forgotten = |key: &&NodeKey| {
+        observed.host(key).is_some_and(|host| {
+            let file = host.files.get(&names::configuration(&desired.name, key));
+            let is_nobodys = |file: &FileFact| file.owner.is_empty();
+            host.owner.is_none() && host.journal.is_none() && file.is_some_and(is_nobodys)
+        })
+    };
+    desired.nodes.keys().filter(is_forgotten).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::etcd_cluster::fixture::{bare, desired, host_mut, key, lose, observed};
+
+    #[test]
+    fn a_host_without_its_ledger_is_told_from_a_bare_one() {
+        let desired = desired(3);
+        let mut seen = observed(&desired);
+        assert_eq!(forgotten(&desired, &seen), [] as [&NodeKey; 0]);
+        lose(&mut seen, "1");
+        *host_mut(&mut seen, "2") = bare(&desired, &key("2"));
+        let host = host_mut(&mut seen, "3");
+        host.owner = None;
+        assert_eq!(
+            forgotten(&desired, &seen),
+            [] as [&NodeKey; 0],
+            "another's file"
+        );
+        for file in host_mut(&mut seen, "3").files.values_mut() {
+            file.owner.clear();
+        }
+        assert_eq!(forgotten(&desired, &seen), [&key("3")]);
+    }
+}
