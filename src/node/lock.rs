@@ -27,10 +27,19 @@ pub(crate) const CERTIFICATE_WAIT: Duration = Duration::from_mins(1);
 /// How often a lock that is taken is tried: another process gives no sign when it lets go.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long a lock is tried at least: whoever looks which locks there are holds each for a moment.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// A held lock; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started has a copy of the open file, and
+        // with it the lock, until it becomes its program.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Locks that the caller holds by name, each with the token of who took it, until it says so or goes
@@ -89,7 +98,7 @@ pub(crate) fn take(root: &Root, name: &str, holder: &str, wait: Duration) -> Res
     let directory = root.at(DIRECTORY);
     // A character that no name holds stands for the slash.
     let path = directory.join(format!("{}.lock", name.replace('/', "@")));
-    let deadline = Instant::now() + wait;
+    let deadline = Instant::now() + wait.max(MOMENT);
     loop {
         match attempt(&directory, &path, holder) {
             Ok(Some(lock)) => return Ok(lock),
@@ -137,7 +146,7 @@ fn attempt(directory: &Path, path: &Path, holder: &str) -> io::Result<Option<Loc
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(holder.as_bytes())?;
-    Ok(Some(Lock { _file: file }))
+    Ok(Some(Lock(file)))
 }
 
 /// Name of the lock on something with a path.
@@ -209,6 +218,19 @@ pub(crate) fn leave(root: &Root) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_the_open_file_does_not_keep_a_lock_that_was_given_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::below(directory.path());
+        let lock = take(&root, "etcd_cluster/k8s", "ops", Duration::ZERO).expect("free");
+        // As a process has it that is between fork and exec.
+        let copy = lock.0.try_clone().expect("a copy");
+        take(&root, "etcd_cluster/k8s", "others", Duration::ZERO).expect_err("taken");
+        drop(lock);
+        take(&root, "etcd_cluster/k8s", "others", Duration::ZERO).expect("free again");
+        drop(copy);
+    }
 
     #[test]
     fn a_held_lock_names_its_holder_and_ends_with_it() {

@@ -27,7 +27,10 @@ impl Claims {
 
     pub(super) fn release(&self, id: &BuildId) {
         let mut held = self.0.lock().expect("no holder panics");
-        held.remove(id.as_str());
+        if let Some(file) = held.remove(id.as_str()) {
+            // Closing is not enough while a process is being started: it has a copy of the open file.
+            let _ = file.unlock();
+        }
     }
 }
 
