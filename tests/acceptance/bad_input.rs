@@ -1,5 +1,7 @@
 //! What a user gets wrong is said at plan, at the place where it is, with nothing changed.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use lab::{HostSpec, Release};
 use tests::{Outcome, Site};
 
@@ -170,12 +172,27 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
          \"{address}\" }} }}\n  active_node = \"1\"\n  deletion_protection = false\n}}\n"
     );
     let good = format!("{}{ca}{}", site.head(), cluster("one", ""));
-    // Two nodes that are one machine under two names.
+    // Two nodes that are one machine under two addresses.
+    let IpAddr::V4(first) = address else {
+        return Err("the lab has IPv4".into());
+    };
+    let second = Ipv4Addr::from_bits(first.to_bits() + 100);
+    let host = &site.hosts()[0];
+    host.root_text(&[
+        "ip",
+        "address",
+        "add",
+        &format!("{second}/24"),
+        "dev",
+        "host0",
+    ])?;
+    let host_key = host.root_text(&["cat", "/etc/ssh/ssh_host_ed25519_key.pub"])?;
     let twin = good.replace(
         &format!("nodes = {{ \"1\" = {{ host = \"{address}\" }} }}\n  deletion_protection = false\n  delete"),
         &format!(
-            "nodes = {{ \"1\" = {{ host = \"{address}\" }}, \"2\" = {{ host = \"{address}\", address = \
-             \"10.9.9.9\" }} }}\n  deletion_protection = false\n  delete"
+            "nodes = {{ \"1\" = {{ host = \"{address}\" }}, \"2\" = {{ host = \"{second}\", address = \
+             \"10.9.9.9\", host_key = \"{}\" }} }}\n  deletion_protection = false\n  delete",
+            host_key.trim()
         ),
     );
     site.write("main.tf", &twin)?;
@@ -214,7 +231,6 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
     let ports = "  client_port = 3379\n  peer_port = 3380\n";
     site.write("main.tf", &format!("{good}{}", cluster("two", ports)))?;
     let register = "/etc/step-ca/consumers.json";
-    let host = &site.hosts()[0];
     host.root_text(&["cp", "-a", register, "/root/consumers.json"])?;
     let enter = "s/\"consumers\": {/\"consumers\": {\"two\": \"another\",/";
     host.root_text(&["sed", "-i", enter, register])?;

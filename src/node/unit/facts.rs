@@ -8,7 +8,7 @@ use crate::{clock, digest, failure::Failed, program, proto::UnitFact};
 /// All of them are known to systemd 239. Times come as text: the words for raw numbers came later.
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,Result,MainPID,\
 ActiveEnterTimestamp,NeedDaemonReload,FragmentPath,DropInPaths,NRestarts,\
-NextElapseUSecRealtime,NextElapseUSecMonotonic,ExecStart,User";
+NextElapseUSecRealtime,NextElapseUSecMonotonic,ExecStart,User,Job";
 
 /// Facts of units, in the order asked for.
 pub(crate) fn facts(names: &[String]) -> Result<Vec<UnitFact>, Failed> {
@@ -64,7 +64,11 @@ fn parse(name: &str, block: &str, now_ms: i64, monotonic_us: i64) -> UnitFact {
     UnitFact {
         name: name.to_owned(),
         load_state: text("LoadState"),
-        active_state: text("ActiveState"),
+        active_state: match (get("ActiveState"), get("Job")) {
+            // Nothing but a start can wait for a unit that is down: it is on its way.
+            ("inactive" | "failed", job) if !matches!(job, "" | "0") => "activating".to_owned(),
+            (state, _) => state.to_owned(),
+        },
         sub_state: text("SubState"),
         unit_file_state: text("UnitFileState"),
         result: text("Result"),
@@ -158,6 +162,16 @@ mod tests {
         ] {
             assert!(!is_manager(path), "{path}");
         }
+    }
+
+    #[test]
+    fn a_start_that_is_queued_is_under_way() {
+        let state = |block| parse("a.service", block, 0, 0).active_state;
+        assert_eq!(state("ActiveState=inactive\nJob=1207"), "activating");
+        assert_eq!(state("ActiveState=failed\nJob=1207"), "activating");
+        assert_eq!(state("ActiveState=inactive\nJob=0"), "inactive");
+        assert_eq!(state("ActiveState=failed"), "failed");
+        assert_eq!(state("ActiveState=active\nJob=1207"), "active");
     }
 
     #[test]

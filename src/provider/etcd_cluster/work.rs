@@ -88,8 +88,9 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> ClusterWork<'a> {
-    /// `desired` has the uid that the case may lack; `machines` is what was last known of the hosts; `announced` what the plan said, for a cluster that
-    /// stands in a state; `wanted` the SHA-256 of archives by architecture.
+    /// `desired` has the uid that the case may lack; `machines` is what was last known of the hosts;
+    /// `announced` what the plan said, for a cluster that stands in a state; `wanted` the SHA-256 of
+    /// archives by architecture.
     pub(super) fn new(
         case: &'a Case,
         desired: &'a Desired,
@@ -599,6 +600,16 @@ impl<'a> ClusterWork<'a> {
         Ok(())
     }
 
+    /// Why a host is not seen that was seen before in this run, as long as it is waited for.
+    fn went_away(&self, troubles: Vec<Trouble>) -> Option<Trouble> {
+        let last = held(&self.last);
+        troubles.into_iter().find(|trouble| {
+            let key = trouble.node();
+            let was_seen = key.is_some_and(|key| last.host(key).is_some());
+            was_seen && trouble.is_unreachable() && self.retry(trouble) != Retry::Permanent
+        })
+    }
+
     /// A disruptive step that nobody has agreed to.
     fn unannounced(&self, wave: &[Step]) -> Option<Trouble> {
         let announced = self.announced.as_ref()?;
@@ -635,14 +646,12 @@ impl Work for ClusterWork<'_> {
     async fn next(&self) -> Result<Next<Step>, Trouble> {
         self.locked.keep().await?;
         let request = |key: &NodeKey| look::request(self.desired, key);
-        let (facts, troubles) = self.hosts.observe_all(&self.owner(), LOOK, request).await;
+        let (facts, mut troubles) = self.hosts.observe_all(&self.owner(), LOOK, request).await;
         let observed = Observed { hosts: facts };
         let waits_for_all = self.announced.is_none() && !observed.bootstrapped();
         let is_seen = observed.hosts.values().any(|fact| fact.known().is_some());
-        if (waits_for_all || !is_seen)
-            && let Some(trouble) = troubles.into_iter().next()
-        {
-            return Err(trouble);
+        if (waits_for_all || !is_seen) && !troubles.is_empty() {
+            return Err(troubles.swap_remove(0));
         }
         if !is_seen {
             return Err(Trouble::NotYet("no host answers".to_owned()));
@@ -665,6 +674,12 @@ impl Work for ClusterWork<'_> {
                 .retain(|step| !matches!(step, Step::ClaimCreation { .. }));
         }
         let wave = plan.wave();
+        if wave.is_empty()
+            && !plan.blocked.is_empty()
+            && let Some(trouble) = self.went_away(troubles)
+        {
+            return Err(trouble);
+        }
         if let Some(violation) = check(self.desired, &observed, &plan).into_iter().next() {
             return Err(Trouble::Refused {
                 why: format!("the plan breaks a rule of safety: {}", violation.0),
