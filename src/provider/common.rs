@@ -141,6 +141,9 @@ pub(crate) fn deletion_attributes(what: &str) -> Vec<Attribute> {
     ]
 }
 
+/// The steps of a change, in words.
+const CHANGE_PLAN: &str = "change_plan";
+
 /// Computed attributes that both resources have.
 pub(crate) fn account_attributes() -> Vec<Attribute> {
     let texts = || Type::list(Type::String);
@@ -152,7 +155,7 @@ pub(crate) fn account_attributes() -> Vec<Attribute> {
              apply mends it.",
         ),
         Attribute::computed(
-            "change_plan",
+            CHANGE_PLAN,
             texts(),
             "The steps that an apply will take, in order; afterwards the record of the last change.",
         ),
@@ -355,6 +358,27 @@ pub(crate) fn texts(values: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a step says that was the last change already: Core hides an attribute that stays as it is, and
+/// nobody would see what an apply does.
+const AGAIN: &str = " again";
+
+/// Plans the steps that an apply will take, so that each plan shows them.
+pub(crate) fn announce(planned: &mut Value, prior: &Value, steps: Vec<String>) {
+    let is_repeated = texts(prior, CHANGE_PLAN) == steps;
+    let shown = |step: String| {
+        if is_repeated { step + AGAIN } else { step }
+    };
+    planned.set(CHANGE_PLAN, Value::strings(steps.into_iter().map(shown)));
+}
+
+/// The steps that a plan announced.
+pub(crate) fn announced(planned: &Value) -> Vec<String> {
+    let steps = texts(planned, CHANGE_PLAN).into_iter();
+    steps
+        .map(|step| step.strip_suffix(AGAIN).unwrap_or(&step).to_owned())
+        .collect()
+}
+
 /// The attributes that a user gave, as JSON: what an import finds again on a host.
 pub(crate) fn record(values: &Value, attributes: &[Attribute]) -> String {
     let given = attributes
@@ -368,4 +392,20 @@ pub(crate) fn record(values: &Value, attributes: &[Attribute]) -> String {
             )
         });
     serde_json::Value::Object(given.collect()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_that_come_again_are_shown_again_and_known_again() {
+        let mut state = Value::object([("change_plan", Value::List(Vec::new()))]);
+        for shown in ["start 2", "start 2 again", "start 2"] {
+            let prior = state.clone();
+            announce(&mut state, &prior, vec!["start 2".to_owned()]);
+            assert_eq!(texts(&state, "change_plan"), [shown]);
+            assert_eq!(announced(&state), ["start 2"]);
+        }
+    }
 }

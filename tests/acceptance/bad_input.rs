@@ -254,7 +254,7 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
     site.write("main.tf", &good)?;
     let plan = site.run(&replace)?;
     plan.expect_ok();
-    plan.expect_says("The cluster one is on its hosts and would be made anew");
+    plan.expect_says("etcd_cluster.one will be replaced");
     let protected = good.replace(
         "  deletion_protection = false\n  delete_data = true\n",
         "  delete_data = true\n",

@@ -406,7 +406,7 @@ fn plan_update(
     let plan = cluster::plan(desired, &observed);
     let has_drift = !texts(prior, "drift").is_empty();
     if !plan.steps.is_empty() || has_drift {
-        planned.set("change_plan", Value::strings(plan.sentences()));
+        common::announce(planned, prior, plan.sentences());
         common::unknown(planned, &["status"]);
     }
     let is_wanted = has_drift || planned != prior;
@@ -606,7 +606,7 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     let locked = session::lock(hosts, &owner, &observed.hosts)
         .await
         .map_err(|trouble| trouble.diagnostic(format!("{what} did not begin")))?;
-    let announced = Some(texts(&change.planned, "change_plan").into_iter().collect());
+    let announced = Some(common::announced(&change.planned).into_iter().collect());
     let wanted = wish::map(&change.planned, "release_sha256");
     let work = ClusterWork::new(
         &case, desired, &locked, machines, announced, wanted, observed,

@@ -299,9 +299,10 @@ fn plan_update(
     let (steps, blocked) = planner_ca::plan(desired, &observed);
     let has_drift = !common::texts(prior, "drift").is_empty();
     if !steps.is_empty() || has_drift {
-        planned.set(
-            "change_plan",
-            Value::strings(steps.iter().map(ToString::to_string)),
+        common::announce(
+            planned,
+            prior,
+            steps.iter().map(ToString::to_string).collect(),
         );
         common::unknown(planned, &["status"]);
     }
