@@ -99,12 +99,15 @@ fn kernel_args(wish: &Wish, desired: &Desired, problems: &mut Problems) {
                 );
             }
         }
-        if argument == "talos.unified_cgroup_hierarchy=1" {
+        // What it is set to otherwise holds anyway: that harms nobody.
+        if argument == "talos.unified_cgroup_hierarchy=0" && desired.variant.version.at_least(1, 11)
+        {
             problems.warning(
                 place,
                 "An argument without effect",
-                "talos.unified_cgroup_hierarchy=1 is what holds anyway; Talos does not read it any \
-                 more. It is part of the id all the same: without it, the image has another one.",
+                "From Talos 1.11 on there is one hierarchy of control groups, and a node only logs that \
+                 this asks for another. It is part of the id all the same: without it, the image has \
+                 another one.",
             );
         }
     }
@@ -195,7 +198,10 @@ fn reach(wish: &Wish, desired: &Desired, problems: &mut Problems) {
 fn installer(wish: &Wish, desired: &Desired, problems: &mut Problems) {
     let version = &desired.variant.version;
     let image = &desired.variant.platform;
+    // With the imager, whoever names a platform chooses what is built. From a factory an installer is
+    // taken that nobody else made for these machines.
     if let Some(installer) = &desired.installer
+        && matches!(desired.source, Source::Factory { .. })
         && installer.platform != *image
         && desired.has_image()
         && version.at_least(1, 10)

@@ -299,15 +299,16 @@ fn content_that_cannot_work_or_has_no_effect_is_named() {
             wish.kernel_args = texts(&[
                 "talos.platform=metal",
                 "talos.platform=nocloud",
+                "talos.unified_cgroup_hierarchy=0",
                 "talos.unified_cgroup_hierarchy=1",
                 "a b",
             ]);
         },
         &expect![[r#"
-            E kernel_args.3: Invalid argument for the kernel: An argument is one word without spaces; each is an entry of its own.
+            E kernel_args.4: Invalid argument for the kernel: An argument is one word without spaces; each is an entry of its own.
             E kernel_args.0: talos.platform contradicts the platform: talos.platform=metal would overwrite the nocloud of the image: the node would not read what it is given there, such as its address. Remove it, or set platform.
             W kernel_args.1: talos.platform is set already: Images of platform nocloud say so themselves: remove talos.platform=nocloud.
-            W kernel_args.2: An argument without effect: talos.unified_cgroup_hierarchy=1 is what holds anyway; Talos does not read it any more. It is part of the id all the same: without it, the image has another one."#]],
+            W kernel_args.2: An argument without effect: From Talos 1.11 on there is one hierarchy of control groups, and a node only logs that this asks for another. It is part of the id all the same: without it, the image has another one."#]],
     );
     check(
         wish(),
@@ -403,6 +404,12 @@ fn image_and_installer_of_different_platforms_are_warned_about() {
             "W installer.platform: Image and installer are of different platforms: From Talos 1.10 on the installer fixes the platform: a node that boots the nocloud image and is installed with the metal installer reads no nocloud data (host name, addresses) after the installation. Put its network into the machine configuration, or leave installer.platform out."
         ],
     );
+    // With the imager, it is a choice.
+    let chosen = Wish {
+        installer: installer("ghcr.io/x/installer", None, Some("metal")),
+        ..imager_wish()
+    };
+    assert_eq!(problems(&chosen), "");
     // Before 1.10 there was one installer for all of them.
     let old = Wish {
         talos_version: "v1.9.5".to_owned(),
