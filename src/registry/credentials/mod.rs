@@ -32,7 +32,9 @@ impl Credentials {
     /// Who that is, for messages.
     pub(crate) fn who(&self) -> String {
         match self {
-            Self::Anonymous => "nobody (no credentials are configured for it)".to_owned(),
+            Self::Anonymous => {
+                "an unknown caller (no credentials are configured for it)".to_owned()
+            }
             Self::Basic { user, .. } => format!("user {user:?}"),
             Self::Identity(_) => "the holder of the identity token".to_owned(),
             Self::Bearer(_) => "the holder of the registry token".to_owned(),
