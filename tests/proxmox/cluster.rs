@@ -41,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) directory: PathBuf,
     pub(crate) tickets: Tickets,
     pub(crate) gate: Gate,
+    /// Before it, uploads to some nodes wait with most of their bytes still on the way.
+    pub(crate) upload_gate: Gate,
     pub(crate) fetch: reqwest::Client,
     pub(crate) fetch_insecure: reqwest::Client,
     /// Bytes of uploads received so far, cut ones too.
@@ -78,6 +80,7 @@ impl Cluster {
             directory,
             tickets: Tickets::default(),
             gate: Gate::default(),
+            upload_gate: Gate::default(),
             fetch,
             fetch_insecure,
             received_bytes: AtomicU64::new(0),

@@ -245,7 +245,7 @@ async fn take_upload(
         .filter(|_| kind == "multipart/form-data")
         .ok_or(Cut)?;
     let body = request.into_body();
-    let received = upload::receive(cluster, asked, &boundary, query, cut_after, body).await;
+    let received = upload::receive(cluster, asked, target, &boundary, query, cut_after, body).await;
     let received = match received {
         Ok(received) => received,
         Err(Lost::Refused(reply)) => return Ok(Err(reply)),

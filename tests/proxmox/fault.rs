@@ -93,6 +93,8 @@ pub(crate) struct Faults {
     pub(crate) available: BTreeMap<String, u64>,
     /// Free bytes for uploads on the node that takes them, by node.
     pub(crate) upload_space: BTreeMap<String, u64>,
+    /// Nodes whose storages are sent nothing: uploads wait at the gate.
+    pub(crate) held_uploads: BTreeSet<String>,
     /// API tokens that are no longer good.
     pub(crate) expired_tokens: BTreeSet<String>,
     /// Nodes that are down.

@@ -263,6 +263,18 @@ impl Server {
         self.cluster.gate.set_open(true);
     }
 
+    /// Uploads to storages of these nodes stop in their middle, until [`Self::release_uploads`].
+    pub fn hold_uploads(&self, nodes: &[&str]) {
+        let nodes = nodes.iter().map(|&node| node.to_owned()).collect();
+        self.cluster.faults().held_uploads = nodes;
+        self.cluster.upload_gate.set_open(false);
+    }
+
+    /// Uploads go on.
+    pub fn release_uploads(&self) {
+        self.cluster.upload_gate.set_open(true);
+    }
+
     /// New files are left out of so many listings of each node.
     pub fn lag_listings(&self, listings: u32) {
         self.cluster.faults().listing_lag = listings;

@@ -52,10 +52,11 @@ impl From<Broken> for Lost {
     }
 }
 
-/// Receives an upload on a node.
+/// Receives an upload on a node, for a storage of `target`.
 pub(crate) async fn receive(
     cluster: &Cluster,
     node: &str,
+    target: &str,
     boundary: &str,
     query: Parameters,
     cut_after: Option<u64>,
@@ -86,6 +87,9 @@ pub(crate) async fn receive(
         taken += data.len() as u64;
         cluster.received(data.len());
         form.push(&data)?;
+        if cluster.faults().held_uploads.contains(target) {
+            cluster.upload_gate.pass().await;
+        }
         if cut_after.is_some_and(|limit| taken >= limit) {
             return Err(Lost::Cut);
         }

@@ -40,6 +40,8 @@ use crate::{
 pub(crate) const INSTALLERS: &str = "installers";
 /// Bytes of an image unless a test wants others.
 const SIZE: u64 = 1024 * 1024;
+/// End of the name of what is packed.
+const PACKED: &str = ".zst";
 /// Who owns schematics, where a login is wanted.
 const OWNER: &str = "lab";
 
@@ -75,6 +77,9 @@ struct State {
     faults: Mutex<VecDeque<Fault>>,
     /// The header that is wanted.
     login: Mutex<Option<String>>,
+    refuses_installers: AtomicBool,
+    /// Whether the login is of no interest to the factory.
+    is_proxy: AtomicBool,
     /// Ids with an owner, and those of the same schematics without.
     owned: Mutex<HashMap<String, (String, String)>>,
     built: Mutex<HashMap<String, watch::Receiver<bool>>>,
@@ -103,6 +108,8 @@ impl Front {
             held: watch::Sender::new(false),
             faults: Mutex::default(),
             login: Mutex::default(),
+            refuses_installers: false.into(),
+            is_proxy: false.into(),
             owned: Mutex::default(),
             built: Mutex::default(),
             builds: Mutex::default(),
@@ -126,7 +133,8 @@ impl Front {
         self.state.size.store(bytes, Ordering::SeqCst);
     }
 
-    /// The image that is given for a path such as `nocloud-amd64.iso`.
+    /// The image that is given for a path such as `nocloud-amd64.iso`. What is given for `nocloud-amd64.raw.zst` is that of
+    /// `nocloud-amd64.raw`, packed.
     pub fn image(&self, schematic: &str, version: &str, path: &str) -> StandIn {
         self.state.image(schematic, version, path)
     }
@@ -161,10 +169,23 @@ impl Front {
         self.state.redirects.store(redirects, Ordering::SeqCst);
     }
 
+    /// Whether installers are refused, as where the factory's own registry is out of order.
+    pub fn refuse_installers(&self, refuses: bool) {
+        self.state
+            .refuses_installers
+            .store(refuses, Ordering::SeqCst);
+    }
+
     /// Wants this `Authorization` header from now on, as a factory of the enterprise edition does: schematics then get an
     /// owner, and another id for it.
     pub fn require_login(&self, header: &str) {
         *self.state.login.lock().expect("no panic") = Some(header.to_owned());
+    }
+
+    /// Wants the header, and gives the usual ids all the same, as a proxy before a factory does.
+    pub fn require_login_of_a_proxy(&self, header: &str) {
+        self.require_login(header);
+        self.state.is_proxy.store(true, Ordering::SeqCst);
     }
 }
 
@@ -197,13 +218,17 @@ impl State {
             }
             ["stored", schematic, version, file] => {
                 let name = request.uri().query().unwrap_or(file);
-                self.send(&method, &self.image(schematic, version, file), name)
+                let image = self.image(schematic, version, file.trim_end_matches(PACKED));
+                self.send(&method, &image, name, file.ends_with(PACKED))
+            }
+            ["v2", ..] if self.refuses_installers.load(Ordering::SeqCst) => {
+                answer(StatusCode::FORBIDDEN, "forbidden\n")
             }
             ["v2", image, schematic, "manifests", version] if is_read => {
                 self.clone().install(image, schematic, version).await;
                 self.pass_on(request).await
             }
-            ["schematics"] if method == Method::POST && self.login().is_some() => {
+            ["schematics"] if method == Method::POST && self.has_owners() => {
                 self.own(request).await
             }
             ["schematics", schematic] if self.owned(schematic).is_some() => {
@@ -228,6 +253,10 @@ impl State {
 
     fn login(&self) -> Option<String> {
         self.login.lock().expect("no panic").clone()
+    }
+
+    fn has_owners(&self) -> bool {
+        self.login().is_some() && !self.is_proxy.load(Ordering::SeqCst)
     }
 
     fn is_let_in(&self, request: &Request<Incoming>) -> bool {
@@ -270,7 +299,7 @@ impl State {
         if !has_tried {
             return None;
         }
-        let image = self.image(schematic, version, file);
+        let image = self.image(schematic, version, file.trim_end_matches(PACKED));
         let key = format!("{schematic}/v{}/{file}", version.trim_start_matches('v'));
         self.clone().built(key, async {}).await;
         let query = request.uri().query().unwrap_or_default();
@@ -290,13 +319,28 @@ impl State {
             found.headers_mut().insert(LOCATION, place);
             return Some(found);
         }
-        Some(self.send(request.method(), &image, name))
+        Some(self.send(request.method(), &image, name, file.ends_with(PACKED)))
     }
 
     /// Sends an image, or only its head.
-    fn send(&self, method: &Method, image: &StandIn, name: &str) -> Response<Body> {
+    fn send(
+        &self,
+        method: &Method,
+        image: &StandIn,
+        name: &str,
+        is_packed: bool,
+    ) -> Response<Body> {
+        let packed = is_packed.then(|| {
+            zstd::encode_all(&image.bytes()[..], zstd::DEFAULT_COMPRESSION_LEVEL)
+                .expect("memory takes everything")
+        });
+        let size = packed
+            .as_ref()
+            .map_or(image.size_bytes(), |packed| packed.len() as u64);
         let mut response = if method == Method::HEAD {
             answer(StatusCode::OK, "")
+        } else if let Some(packed) = packed {
+            answer(StatusCode::OK, packed)
         } else {
             let cut = {
                 let mut faults = self.faults.lock().expect("no panic");
@@ -312,7 +356,7 @@ impl State {
             Response::new(body(image, cut))
         };
         let headers = response.headers_mut();
-        headers.insert(CONTENT_LENGTH, image.size_bytes().into());
+        headers.insert(CONTENT_LENGTH, size.into());
         let disposition = format!("attachment; filename=\"{name}\"");
         let disposition = disposition.parse().expect("it fits a header");
         headers.insert("content-disposition", disposition);
