@@ -96,7 +96,10 @@ pub(crate) fn blocks() -> Vec<NestedBlock> {
             "The Image Factory that makes images.",
             vec![
                 text("url", &format!("Where it is. Default: `{PUBLIC_FACTORY}`.")),
-                text("username", "User, where it wants one."),
+                text(
+                    "username",
+                    "User, where it wants one; for installers that are fetched from it too.",
+                ),
                 text("password", "The user's password.").sensitive(),
                 text("token", "Bearer token, instead of a user.").sensitive(),
                 text(
@@ -130,13 +133,36 @@ pub(crate) fn blocks() -> Vec<NestedBlock> {
 
 /// Reads the blocks; what is wrong is reported at them.
 pub(crate) fn read(config: &Value, diagnostics: &mut Diagnostics) -> Services {
+    let factory = read_factory(config.get("factory"), diagnostics);
+    let registry = read_registry(config.get("registry"), diagnostics);
     Services {
         proxmox: read_proxmox(config.get("proxmox"), diagnostics),
         client: OnceLock::new(),
-        registry: read_registry(config.get("registry"), diagnostics),
+        registry: with_factory(registry, &factory),
         registries: OnceLock::new(),
-        factory: read_factory(config.get("factory"), diagnostics),
+        factory,
     }
+}
+
+/// A factory is a registry too, for its installers: it has the same login there, and speaks plain HTTP
+/// where its URL says so.
+fn with_factory(mut settings: registry::Settings, factory: &Settings) -> registry::Settings {
+    let host = factory.url.host();
+    let secret = |secret: &host::Secret| registry::Secret::new(secret.expose());
+    if let Some(credentials) = &factory.credentials {
+        let credentials = match credentials {
+            Credentials::Basic { user, password } => registry::Credentials::Basic {
+                user: user.clone(),
+                password: secret(password),
+            },
+            Credentials::Token(token) => registry::Credentials::Bearer(secret(token)),
+        };
+        settings.keychain = settings.keychain.with(host, credentials);
+    }
+    if factory.url.as_str().starts_with("http://") {
+        settings.insecure.push(host.to_owned());
+    }
+    settings
 }
 
 /// A text of a block, or else of the environment.

@@ -124,8 +124,8 @@ pub(super) fn name_fault(name: &str, format: Format) -> Option<String> {
              \"-\", without a directory."
         ));
     }
-    if name.starts_with('.') {
-        return Some("A file name does not begin with a dot.".to_owned());
+    if name.starts_with('.') || name.contains("..") {
+        return Some("A file name does not begin with a dot and holds no \"..\".".to_owned());
     }
     let suffixes = format.suffixes();
     let fits = suffixes
@@ -153,6 +153,7 @@ pub fn volid(storage: &str, file_name: &str) -> String {
 /// Whether a text can be the id of a Proxmox storage.
 pub(super) fn is_storage(text: &str) -> bool {
     text.len() >= 2
+        && !text.contains("..")
         && text.starts_with(|char: char| char.is_ascii_alphabetic())
         && text.ends_with(|char: char| char.is_ascii_alphanumeric())
         && text
@@ -205,6 +206,8 @@ mod tests {
             ("x y.iso", Format::Iso, false),
             (".iso", Format::Iso, false),
             (".x.iso", Format::Iso, false),
+            ("x..iso", Format::Iso, false),
+            ("../x.iso", Format::Iso, false),
             ("", Format::Iso, false),
         ] {
             assert_eq!(name_fault(name, format).is_none(), good, "{name} {format}");
@@ -224,6 +227,8 @@ mod tests {
     fn knows_storages_and_nodes() {
         assert!(is_storage("rbd-vm") && is_storage("local") && is_storage("a.b_c1"));
         assert!(!is_storage("1a") && !is_storage("a-") && !is_storage("") && !is_storage("a:b"));
+        assert!(!is_storage("a..b") && !is_storage("../a") && !is_storage("a/b"));
+        assert!(!is_node("") && !is_node("..") && !is_node("a/b"));
         assert!(is_node("pve01") && is_node("a") && !is_node("pve.example") && !is_node("-a"));
     }
 }

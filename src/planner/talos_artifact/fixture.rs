@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    BuilderWish, Bytes, CopyWish, Desired, Done, Handle, ImagerOutput, InstallerWish, LocalSeen,
-    Observed, Origin, ProxmoxWish, Recorded, Source, Step, StorageSeen, TagSeen, Wish, drift,
-    looks, plan, status, tags, wave,
+    Absent, Begun, BuilderWish, Bytes, CopyWish, Desired, Done, Handle, ImagerOutput,
+    InstallerWish, LocalSeen, Observed, Origin, ProxmoxWish, Recorded, Source, Step, StorageSeen,
+    TagSeen, Wish, drift, looks, plan, status, tags, wave,
 };
 use crate::{
     facts::Fact,
@@ -124,6 +124,10 @@ pub(super) struct World {
     pub(super) shared: BTreeSet<String>,
     /// Nodes that do not answer.
     pub(super) down: BTreeSet<String>,
+    /// Storages and nodes that the cluster does not have.
+    pub(super) absent: BTreeSet<String>,
+    /// What a killed run noted.
+    pub(super) begun: BTreeSet<Begun>,
     /// Files by storage, node (empty for shared ones) and volume.
     pub(super) files: BTreeMap<(String, String, String), File>,
     pub(super) content: Vec<String>,
@@ -179,10 +183,22 @@ impl World {
         if self.down.contains(node) {
             return Fact::Unknown(DOWN.to_owned());
         }
+        let absent = if self.absent.contains(node) {
+            Some(Absent::Node)
+        } else {
+            self.absent.contains(storage).then_some(Absent::Storage)
+        };
+        if absent.is_some() {
+            return Fact::Known(StorageSeen {
+                absent,
+                ..StorageSeen::default()
+            });
+        }
         let (_, node, _) = self.key(storage, node, "");
         let files = self.files.iter();
         let files = files.filter(|((at, on, _), _)| at == storage && *on == node);
         Fact::Known(StorageSeen {
+            absent: None,
             is_shared: self.shared.contains(storage),
             content: self.content.clone(),
             available_bytes: self.available,
@@ -196,6 +212,7 @@ impl World {
     pub(super) fn observe(&self, desired: &Desired) -> Observed {
         let mut observed = Observed {
             recorded: self.recorded.clone(),
+            begun: self.begun.clone(),
             at_hand: self.at_hand.as_ref().map(|(content, _)| content.clone()),
             installer_at_hand: self.installer_at_hand.clone(),
             ..Observed::default()
@@ -335,7 +352,10 @@ impl World {
                     Some(file.size),
                     place.bytes.as_ref().map(|bytes| bytes.size_bytes)
                 );
-                done.is_changed = false;
+                done.is_changed = self
+                    .begun
+                    .iter()
+                    .any(|begun| begun.storage == place.storage && begun.volume == place.volume);
             }
             Step::Upload { place, replaces } => {
                 assert_eq!(
@@ -376,6 +396,10 @@ impl World {
                 done.is_changed = known.is_none_or(|tag| tag.digest != digest);
                 let tag = place.to_string();
                 done.digest = Some(self.push(tag, &place.repository, digest, None, None));
+            }
+            Step::AskInstaller { from } => {
+                assert!(!self.factory_is_down);
+                done.digest = Some(installer_of(from));
             }
             Step::PublishArtifact { place, .. } => {
                 let image = self.image();

@@ -26,13 +26,15 @@ pub use file::{ContentKind, Format, normalised, volid};
 pub use imager::{
     ImagerInputs, ImagerOutput, ImagerOverlay, default_base_installer, default_imager,
 };
-pub use observed::{Bytes, LocalSeen, Observed, StorageSeen, TagSeen};
+pub use observed::{Absent, Begun, Bytes, LocalSeen, Observed, StorageSeen, TagSeen};
 pub use offer::{Offer, check_offer};
 pub use plan::{
     Look, Plan, announce_creation, drift, looks, plan, plan_removal, sentences, status, tags,
 };
 pub use platform::{Architecture, PLATFORMS, Platform};
-pub use recorded::{Recorded, RecordedFile, RecordedImage, RecordedLocal, RecordedTag};
+pub use recorded::{
+    Recorded, RecordedFile, RecordedImage, RecordedInstaller, RecordedLocal, RecordedTag,
+};
 pub use reference::{
     FactoryUrl, PUBLIC_FACTORY, Variant, artifact_tag, default_tag, factory_installer, is_digest,
 };

@@ -32,13 +32,40 @@ pub struct Observed {
     /// The installer that lies ready on this machine in this run; by its content.
     #[serde(skip)]
     pub installer_at_hand: Option<String>,
+    /// Files that a run on this machine began to write and of which it could not keep a record, because
+    /// it was killed.
+    #[serde(default)]
+    pub begun: BTreeSet<Begun>,
     /// What our applies wrote.
     pub recorded: Recorded,
+}
+
+/// A file on a storage that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Begun {
+    /// Id of the storage.
+    pub storage: String,
+    /// Name of the node; empty on a storage that all share.
+    pub node: String,
+    /// `iso/NAME`.
+    pub volume: String,
+}
+
+/// What a Proxmox cluster is known not to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Absent {
+    /// The storage.
+    Storage,
+    /// The node.
+    Node,
 }
 
 /// A storage from one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageSeen {
+    /// The cluster answered that there is no such thing: surely, other than silence.
+    #[serde(default)]
+    pub absent: Option<Absent>,
     /// All nodes see the same files.
     pub is_shared: bool,
     /// Kinds of content that it takes, such as `iso`.

@@ -23,6 +23,18 @@ pub struct Recorded {
     pub tags: Vec<RecordedTag>,
     /// Files on this machine, or on that of the last apply.
     pub local: Vec<RecordedLocal>,
+    /// The factory's own installer, where it is used as it is.
+    #[serde(default)]
+    pub factory_installer: Option<RecordedInstaller>,
+}
+
+/// The factory's own installer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedInstaller {
+    /// By tag.
+    pub reference: String,
+    /// Digest of its manifest; `None` if the factory did not tell it.
+    pub digest: Option<String>,
 }
 
 /// An image that was fetched or built.
@@ -102,10 +114,18 @@ impl Recorded {
         self.local.iter().find(|local| local.path == path)
     }
 
-    /// Digest of the wanted installer, once it is in its place.
-    pub fn installer_digest(&self, desired: &Desired) -> Option<&str> {
-        let tag = self.tag(&desired.installer.as_ref()?.place)?;
-        (Some(&tag.content) == desired.installer_content().as_ref()).then_some(&tag.digest)
+    /// The wanted installer as `REPOSITORY@DIGEST`, once it is in its place.
+    pub fn installer_digest(&self, desired: &Desired) -> Option<String> {
+        if let Some(installer) = &desired.installer {
+            let tag = self.tag(&installer.place)?;
+            let is_wanted = Some(&tag.content) == desired.installer_content().as_ref();
+            return is_wanted.then(|| format!("{}@{}", installer.place.repository, tag.digest));
+        }
+        let reference = desired.factory_installer()?;
+        let known = self.factory_installer.as_ref();
+        let known = known.filter(|known| known.reference == reference)?;
+        let (repository, _) = reference.rsplit_once(':')?;
+        Some(format!("{repository}@{}", known.digest.as_ref()?))
     }
 
     /// Writes down what a step did.
@@ -127,7 +147,8 @@ impl Recorded {
                 }
             }
             Step::Build { .. } => {}
-            Step::AdoptFile(place) => self.placed(desired, place, false, done),
+            // One that a killed run had written is ours.
+            Step::AdoptFile(place) => self.placed(desired, place, done.is_changed, done),
             Step::Upload { place, .. } => self.placed(desired, place, true, done),
             // A file that was there with our checksum was not written.
             Step::DownloadByNode { place, .. } => {
@@ -136,6 +157,12 @@ impl Recorded {
             Step::PushInstaller { place, .. } | Step::CopyInstaller { place, .. } => {
                 let content = desired.installer_content().unwrap_or_default();
                 self.tagged(place, content, done);
+            }
+            Step::AskInstaller { from } => {
+                self.factory_installer = Some(RecordedInstaller {
+                    reference: from.clone(),
+                    digest: done.digest.clone(),
+                });
             }
             Step::PublishArtifact { place, .. } => {
                 let content = desired.content();

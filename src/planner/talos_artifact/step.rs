@@ -63,6 +63,12 @@ pub enum Step {
         /// A tag that leads to another image may be moved.
         replaces: bool,
     },
+    /// Asks for the digest of the factory's installer, which builds it if nobody asked before. Writes
+    /// nothing.
+    AskInstaller {
+        /// The factory's reference.
+        from: String,
+    },
     /// Puts the image in a registry, as an artifact.
     PublishArtifact {
         /// Where to.
@@ -178,6 +184,7 @@ impl Step {
             | Self::PublishArtifact { place, .. }
             | Self::AdoptTag { place, .. }
             | Self::RestoreTag { place, .. } => place.to_string(),
+            Self::AskInstaller { from } => from.clone(),
             Self::WriteLocal { path } | Self::RemoveLocal { path } => path.clone(),
         }
     }
@@ -278,6 +285,9 @@ impl fmt::Display for Step {
             }
             Self::CopyInstaller { from, place, .. } => {
                 write!(formatter, "copy the installer {from} to {place}")
+            }
+            Self::AskInstaller { from } => {
+                write!(formatter, "ask for the digest of the installer {from}")
             }
             Self::PublishArtifact { place, replaces } => {
                 write!(formatter, "put the image in {place}{}", instead(replaces))

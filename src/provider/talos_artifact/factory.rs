@@ -3,7 +3,12 @@
 //! What it answers was read off image-factory v1.0.3 (`internal/frontend/http`); later versions add to
 //! it.
 
-use std::{fmt::Write as _, io, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use host::Secret;
 use planner::talos_artifact::FactoryUrl;
@@ -12,7 +17,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt};
 
-use super::progress::Progress;
+use super::{images::Hashing, progress::Progress};
 use crate::http;
 
 /// How a factory is reached.
@@ -122,6 +127,109 @@ pub(crate) struct Fetched {
     pub(crate) sha256: String,
 }
 
+/// What becomes of the bytes that are fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Keep<'a> {
+    /// They are written to this file as they come; what is there is replaced. The size and the hash are
+    /// those of the file.
+    File(&'a Path),
+    /// None of them is kept: only the hash is wanted.
+    Nothing {
+        /// They are packed with zstd, and what they hold is hashed.
+        is_packed: bool,
+    },
+}
+
+/// Where bytes go as they come.
+enum Place {
+    File {
+        file: File,
+        path: String,
+        digest: Sha256,
+        size_bytes: u64,
+    },
+    Plain(Hashing<io::Sink>),
+    Packed(Box<zstd::stream::write::Decoder<'static, Hashing<io::Sink>>>),
+}
+
+impl Place {
+    async fn open(to: Keep<'_>) -> Result<Self, Error> {
+        let hashing = || Hashing::new(io::sink());
+        match to {
+            Keep::File(path) => {
+                let path = (path, path.display().to_string());
+                let file = File::create(path.0).await;
+                Ok(Self::File {
+                    file: file.map_err(|source| Error::Write {
+                        path: path.1.clone(),
+                        source,
+                    })?,
+                    path: path.1,
+                    digest: Sha256::new(),
+                    size_bytes: 0,
+                })
+            }
+            Keep::Nothing { is_packed: false } => Ok(Self::Plain(hashing())),
+            Keep::Nothing { is_packed: true } => {
+                let decoder = zstd::stream::write::Decoder::new(hashing());
+                Ok(Self::Packed(Box::new(
+                    decoder.expect("a decoder needs memory only"),
+                )))
+            }
+        }
+    }
+
+    async fn take(&mut self, piece: &[u8], url: &str) -> Result<(), Error> {
+        match self {
+            Self::File {
+                file,
+                path,
+                digest,
+                size_bytes,
+            } => {
+                digest.update(piece);
+                *size_bytes += piece.len() as u64;
+                file.write_all(piece).await.map_err(|source| Error::Write {
+                    path: path.clone(),
+                    source,
+                })
+            }
+            Self::Plain(hashing) => {
+                hashing.write_all(piece).expect("nothing is written");
+                Ok(())
+            }
+            Self::Packed(decoder) => decoder.write_all(piece).map_err(|error| Error::Answer {
+                url: url.to_owned(),
+                why: format!("it is not packed with zstd: {error}"),
+            }),
+        }
+    }
+
+    async fn end(self) -> Result<Fetched, Error> {
+        match self {
+            Self::File {
+                mut file,
+                path,
+                digest,
+                size_bytes,
+            } => {
+                file.flush()
+                    .await
+                    .map_err(|source| Error::Write { path, source })?;
+                Ok(Fetched {
+                    size_bytes,
+                    sha256: hex::encode(digest.finalize()),
+                })
+            }
+            Self::Plain(hashing) => Ok(hashing.end()),
+            Self::Packed(mut decoder) => {
+                decoder.flush().expect("nothing is written");
+                Ok(decoder.into_inner().end())
+            }
+        }
+    }
+}
+
 /// One factory.
 #[derive(Clone, Debug)]
 pub(crate) struct Factory {
@@ -195,12 +303,12 @@ impl Factory {
         Ok(extensions.into_iter().map(|found| found.name).collect())
     }
 
-    /// Fetches an image, which the factory builds first if nobody asked for it before. What is at `to`
-    /// is replaced. A transfer that breaks off is begun anew.
+    /// Fetches an image, which the factory builds first if nobody asked for it before. A transfer that
+    /// breaks off is begun anew.
     pub(crate) async fn fetch(
         &self,
         path: &str,
-        to: &Path,
+        to: Keep<'_>,
         progress: &Progress,
     ) -> Result<Fetched, Error> {
         let (most, mut pause) = TRIES;
@@ -221,28 +329,21 @@ impl Factory {
     async fn fetch_once(
         &self,
         path: &str,
-        to: &Path,
+        to: Keep<'_>,
         progress: &Progress,
     ) -> Result<Fetched, Error> {
         let (url, mut response) = self.send(Method::GET, path, None, None).await?;
         let announced = response.content_length();
-        let write = |source| Error::Write {
-            path: to.display().to_string(),
-            source,
-        };
-        let mut file = File::create(to).await.map_err(write)?;
-        let mut digest = Sha256::new();
+        let mut place = Place::open(to).await?;
         let mut size_bytes = 0;
         while let Some(piece) = response.chunk().await.map_err(|source| Error::Send {
             url: url.clone(),
             source: source.without_url(),
         })? {
-            digest.update(&piece);
             size_bytes += piece.len() as u64;
-            file.write_all(&piece).await.map_err(write)?;
+            place.take(&piece, &url).await?;
             progress.at(size_bytes, announced);
         }
-        file.flush().await.map_err(write)?;
         match announced {
             // A factory whose own work was cut off answers with nothing.
             None if size_bytes == 0 => Err(Error::Short {
@@ -255,10 +356,7 @@ impl Factory {
                 got: size_bytes,
                 announced,
             }),
-            _ => Ok(Fetched {
-                size_bytes,
-                sha256: hex::encode(digest.finalize()),
-            }),
+            _ => place.end().await,
         }
     }
 

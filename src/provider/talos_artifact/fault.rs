@@ -76,6 +76,17 @@ impl Fault {
         }
     }
 
+    /// In one line, with what to do next.
+    pub(super) fn advice(&self) -> String {
+        let (line, hint) = (self.line(), self.hint());
+        let hint = hint.trim_end_matches('.');
+        if hint.is_empty() {
+            line
+        } else {
+            format!("{} ({hint})", line.trim_end_matches('.'))
+        }
+    }
+
     fn hint(&self) -> String {
         match self {
             Self::Factory(error) => error.hint(),

@@ -2,11 +2,13 @@
 //! unpacked where needed, and gone when they have arrived.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
+use planner::talos_artifact::Begun;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -41,10 +43,40 @@ impl Error {
                 path.display()
             ),
             Self::Checksum { place, .. } => {
-                format!("do not use {place}: it was changed since it was recorded.")
+                format!(
+                    "do not use {place} before you know why it was changed since it was recorded. If a \
+                     factory has built it anew, have its artifact recorded again: apply \
+                     -replace=ADDRESS."
+                )
             }
         }
     }
+}
+
+/// Name of the notes of files that were begun, a line each.
+const BEGUN: &str = "begun";
+
+/// Where an image lies while it is on its way.
+fn directory(content: &str) -> Option<PathBuf> {
+    let key = hex::encode(Sha256::digest(content.as_bytes()));
+    Some(
+        download::default_directory()?
+            .join("images")
+            .join(&key[..32]),
+    )
+}
+
+/// Files of this content that a process on this machine began to write, and never finished with.
+pub(super) fn begun(content: &str) -> BTreeSet<Begun> {
+    directory(content).map_or_else(BTreeSet::new, |directory| begun_in(&directory))
+}
+
+fn begun_in(directory: &Path) -> BTreeSet<Begun> {
+    let text = fs::read_to_string(directory.join(BEGUN)).unwrap_or_default();
+    // A line that was cut off was not synchronised, so nothing was begun after it.
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// What is written beside a whole image.
@@ -65,9 +97,7 @@ pub(super) struct Slot {
 impl Slot {
     /// Waits for other processes that want the same content.
     pub(super) async fn lock(content: &str) -> Result<Self, Error> {
-        let base = download::default_directory().ok_or(Error::NoPlace)?;
-        let key = hex::encode(Sha256::digest(content.as_bytes()));
-        Self::lock_in(base.join("images").join(&key[..32])).await
+        Self::lock_in(directory(content).ok_or(Error::NoPlace)?).await
     }
 
     async fn lock_in(directory: PathBuf) -> Result<Self, Error> {
@@ -105,6 +135,29 @@ impl Slot {
     /// Where the whole image is.
     pub(super) fn image(&self) -> PathBuf {
         self.directory.join("image")
+    }
+
+    /// Notes that a file on a storage is being written, before it is: if this process dies, the next
+    /// one knows whose that file is.
+    pub(super) async fn note(&self, begun: &Begun) -> Result<(), Error> {
+        let path = self.directory.join(BEGUN);
+        let mut line = serde_json::to_vec(begun).expect("texts are JSON");
+        line.push(b'\n');
+        blocking(move || {
+            let failed = |source| Error::File {
+                path: path.clone(),
+                source,
+            };
+            let mut options = File::options();
+            let mut file = options
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(failed)?;
+            file.write_all(&line).map_err(failed)?;
+            file.sync_data().map_err(failed)
+        })
+        .await
     }
 
     fn record(&self) -> PathBuf {
@@ -178,10 +231,28 @@ fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 /// Hashes what it passes on.
-struct Hashing<W> {
+pub(super) struct Hashing<W> {
     inner: W,
     digest: Sha256,
     size_bytes: u64,
+}
+
+impl<W> Hashing<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Self {
+            inner,
+            digest: Sha256::new(),
+            size_bytes: 0,
+        }
+    }
+
+    /// Size and hash of all that was written.
+    pub(super) fn end(self) -> Fetched {
+        Fetched {
+            size_bytes: self.size_bytes,
+            sha256: hex::encode(self.digest.finalize()),
+        }
+    }
 }
 
 impl<W: Write> Write for Hashing<W> {
@@ -198,17 +269,11 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 fn unpack(from: &Path, to: &Path) -> io::Result<Fetched> {
-    let mut writer = Hashing {
-        inner: BufWriter::with_capacity(256 * 1024, File::create(to)?),
-        digest: Sha256::new(),
-        size_bytes: 0,
-    };
+    let file = BufWriter::with_capacity(256 * 1024, File::create(to)?);
+    let mut writer = Hashing::new(file);
     zstd::stream::copy_decode(BufReader::new(File::open(from)?), &mut writer)?;
     writer.flush()?;
-    Ok(Fetched {
-        size_bytes: writer.size_bytes,
-        sha256: hex::encode(writer.digest.finalize()),
-    })
+    Ok(writer.end())
 }
 
 /// Copies an image to a path of the user's, replacing what is there at once.
@@ -244,16 +309,9 @@ pub(super) async fn look(path: PathBuf) -> Result<Option<Fetched>, Error> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let mut writer = Hashing {
-            inner: io::sink(),
-            digest: Sha256::new(),
-            size_bytes: 0,
-        };
+        let mut writer = Hashing::new(io::sink());
         io::copy(&mut file, &mut writer).map_err(failed)?;
-        Ok(Some(Fetched {
-            size_bytes: writer.size_bytes,
-            sha256: hex::encode(writer.digest.finalize()),
-        }))
+        Ok(Some(writer.end()))
     })
     .await
 }
@@ -315,6 +373,25 @@ mod tests {
         first.finish(image, false).await.expect("an image");
         fs::write(first.image(), "im").expect("a file");
         assert_eq!(first.found(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_known_until_the_image_has_arrived() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let begun = |node: &str| Begun {
+            storage: "local".to_owned(),
+            node: node.to_owned(),
+            volume: "iso/x.iso".to_owned(),
+        };
+        let first = slot(directory.path()).await;
+        let place = first.directory.clone();
+        for node in ["pve01", "pve02", "pve01"] {
+            first.note(&begun(node)).await.expect("noted");
+        }
+        drop(first);
+        assert_eq!(begun_in(&place), [begun("pve01"), begun("pve02")].into());
+        slot(directory.path()).await.clear();
+        assert_eq!(begun_in(&place), BTreeSet::new());
     }
 
     #[tokio::test]

@@ -71,11 +71,25 @@ fn server_id(
 ) -> Option<String> {
     let local = |values: &Value| {
         let read = kind.wish(values, services, None, &mut Diagnostics::new());
-        read.desired?.schematic_id().map(ToString::to_string)
+        match read.desired?.source {
+            Source::Factory { url, id, .. } => Some((url, id.to_string())),
+            _ => None,
+        }
     };
     let told = text(prior, "schematic_id")?;
-    let before = local(prior)?;
-    (told != before && local(values)? == before).then_some(told)
+    let (_, before) = local(prior)?;
+    let (url, now) = local(values)?;
+    // Another factory gives another id, or the usual one.
+    let served = text(prior.get("image"), "url").or_else(|| {
+        let own = prior.get("installer").is_null();
+        let image = text(prior, "installer_image").filter(|_| own)?;
+        Some(format!("//{image}"))
+    });
+    let is_same_factory = served.is_none_or(|served| {
+        let host = served.split_once("//").map_or("", |(_, rest)| rest);
+        host.split('/').next() == Some(url.host())
+    });
+    (now == before && (told == now || is_same_factory)).then_some(told)
 }
 
 /// Whether the factory gives ids of its own, which only it can tell.
@@ -316,7 +330,7 @@ async fn offered(
     let Source::Factory { url, schematic, .. } = &desired.source else {
         return Diagnostics::new();
     };
-    let unknown = |error: super::factory::Error| Fault::from(error).line();
+    let unknown = |error: super::factory::Error| Fault::from(error).advice();
     let version = desired.variant.version.to_string();
     let asked = async {
         let factory = Factory::new(&services.factory_at(Some(url)))?;

@@ -6,8 +6,8 @@ use futures::future::join_all;
 use planner::{
     facts::Fact,
     talos_artifact::{
-        self as planner_artifact, Desired, LocalSeen, Look, Observed, Source, StorageSeen, TagSeen,
-        Tagged,
+        self as planner_artifact, Absent, Desired, LocalSeen, Look, Observed, Source, StorageSeen,
+        TagSeen, Tagged,
     },
 };
 use registry::{Reference, Registries};
@@ -58,12 +58,13 @@ pub(super) async fn observe(
         local,
         at_hand: before.at_hand.clone(),
         installer_at_hand: before.installer_at_hand.clone(),
+        begun: images::begun(&desired.content()),
         recorded: before.recorded.clone(),
     }
 }
 
 fn unknown<T>(fault: impl Into<Fault>) -> Fact<T> {
-    Fact::Unknown(fault.into().line())
+    Fact::Unknown(fault.into().advice())
 }
 
 async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, Fact<bool>> {
@@ -107,7 +108,16 @@ async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault>
     let status = client.storage_status(&look.node, &look.storage);
     let list = client.list(&look.node, &look.storage, None);
     let (status, list) = tokio::join!(status, list);
-    let status = status?;
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => {
+            let absent = absent(client, look, &error).await.ok_or(error)?;
+            return Ok(StorageSeen {
+                absent: Some(absent),
+                ..StorageSeen::default()
+            });
+        }
+    };
     if !status.is_enabled || !status.is_active {
         return Err(Fault::Wait(format!(
             "storage {} is not active on {}",
@@ -122,10 +132,25 @@ async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault>
         }
     }
     Ok(StorageSeen {
+        absent: None,
         is_shared: status.is_shared,
         content: status.contents.into_iter().collect(),
         available_bytes: (status.total_bytes > 0).then_some(status.available_bytes),
         files,
+    })
+}
+
+/// What the cluster does not have, if that is why it answers so: a node that is not in its list, or,
+/// as it says of nothing else, a storage. It tells that only whom it lets see the storage.
+async fn absent(client: &proxmox::Client, look: &Look, error: &proxmox::Error) -> Option<Absent> {
+    if !error.is_not_found() {
+        return None;
+    }
+    let nodes = client.nodes().await.ok()?;
+    Some(if nodes.contains(&look.node) {
+        Absent::Storage
+    } else {
+        Absent::Node
     })
 }
 
@@ -207,7 +232,8 @@ async fn source_installer(
     })
 }
 
-async fn digest(
+/// Where a reference leads now.
+pub(super) async fn digest(
     registries: Result<&Registries, std::sync::Arc<registry::Error>>,
     text: &str,
 ) -> Result<Option<String>, Fault> {

@@ -49,7 +49,9 @@ pub(super) fn proxmox_block() -> NestedBlock {
                 Attribute::required(
                     "storage",
                     Type::String,
-                    "Storage, such as `resources`, that takes files of this kind.",
+                    "Storage, such as `resources`, that takes files of this kind. A plan refuses one that the \
+                     cluster does not have; if the same apply makes it, take its name from the resource \
+                     that makes it.",
                 ),
                 Attribute::required(
                     "nodes",
@@ -89,9 +91,14 @@ pub(super) fn outputs() -> Vec<Attribute> {
         ),
         text(
             "installer_image_digest",
-            "Reference of the installer by digest, which nobody can move.",
+            "Reference of the installer by digest, which nobody can move. Where the factory's own installer \
+             is used, an apply asks the factory for it; null if it does not tell.",
         ),
-        text("sha256", "SHA-256 of the image, in hexadecimal."),
+        text(
+            "sha256",
+            "SHA-256 of the image, in hexadecimal. A factory does not tell it: it is computed from the \
+             bytes, also where the image is put nowhere.",
+        ),
         Attribute::computed("size_bytes", Type::Number, "Size of the image, in bytes."),
     ]
 }

@@ -42,7 +42,10 @@ pub(super) fn set_planned(
     let pushes = steps.iter().any(|step| {
         matches!(
             step,
-            Step::PushInstaller { .. } | Step::CopyInstaller { .. } | Step::AdoptTag { .. }
+            Step::PushInstaller { .. }
+                | Step::CopyInstaller { .. }
+                | Step::AskInstaller { .. }
+                | Step::AdoptTag { .. }
         )
     });
     if pushes {
@@ -119,14 +122,7 @@ fn set_outputs(state: &mut Value, kind: Kind, desired: &Desired, observed: &Obse
         return;
     }
     let installer = text(desired.installer_image());
-    let digest = observed
-        .recorded
-        .installer_digest(desired)
-        .and_then(|digest| {
-            let place = &desired.installer.as_ref()?.place;
-            Some(format!("{}@{digest}", place.repository))
-        });
-    let digest = text(digest);
+    let digest = text(observed.recorded.installer_digest(desired));
     state.set(
         "schematic_id",
         text(desired.schematic_id().map(ToString::to_string)),

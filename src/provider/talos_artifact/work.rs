@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use planner::talos_artifact::{
-    self as planner_artifact, Bytes, ContentKind, Desired, Done, FilePlace, ImagerOutput, Observed,
-    Origin, Source, Step, Tagged,
+    self as planner_artifact, Begun, Bytes, ContentKind, Desired, Done, FilePlace, ImagerOutput,
+    Observed, Origin, Source, Step, Tagged,
 };
 use proxmox::{Distribution, Target, Transfer, Watch};
 use registry::{Artifact, Image, Outcome, Pushed};
@@ -18,7 +18,7 @@ use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::{
     build::Builder,
-    factory::{Factory, Fetched},
+    factory::{Factory, Fetched, Keep},
     fault::Fault,
     images::{self, Slot},
     look::{self, Depth, reference},
@@ -105,6 +105,9 @@ impl<'a> ArtifactWork<'a> {
             .unwrap_or_else(PoisonError::into_inner);
         observed.at_hand = None;
         observed.installer_at_hand = None;
+        if is_complete {
+            observed.begun.clear();
+        }
         observed.recorded.settle(self.desired, &observed.clone());
         let warnings = self.warnings.into_inner();
         (observed, warnings.unwrap_or_else(PoisonError::into_inner))
@@ -144,9 +147,18 @@ impl<'a> ArtifactWork<'a> {
         Ok(Done::default())
     }
 
-    /// Fetches the image into its slot, unless a former run got it there.
-    async fn fetch(&self, origin: &Origin) -> Result<Done, Fault> {
+    /// Fetches the image into its slot, unless a former run got it there. Where only its hash is wanted,
+    /// a factory's image is not kept at all.
+    async fn fetch(&self, origin: &Origin, keeps_bytes: bool) -> Result<Done, Fault> {
         let content = self.desired.content();
+        if let (Origin::Factory(url), false) = (origin, keeps_bytes) {
+            let fetched = self.hash_url(url).await?;
+            return Ok(Done {
+                is_changed: true,
+                bytes: Some(bytes(&fetched)),
+                digest: None,
+            });
+        }
         let slot = Slot::lock(&content).await?;
         let fetched = match slot.found() {
             Some(found) => found,
@@ -231,10 +243,52 @@ impl<'a> ArtifactWork<'a> {
         to: &std::path::Path,
         progress: &Progress,
     ) -> Result<Fetched, Fault> {
+        self.fetch_or_hash(url, Keep::File(to), progress).await
+    }
+
+    async fn hash_url(&self, url: &str) -> Result<Fetched, Fault> {
+        let progress = Progress::new(format!("hashing {}", self.desired.file_name));
+        let is_packed = packed(url);
+        self.fetch_or_hash(url, Keep::Nothing { is_packed }, &progress)
+            .await
+    }
+
+    async fn fetch_or_hash(
+        &self,
+        url: &str,
+        to: Keep<'_>,
+        progress: &Progress,
+    ) -> Result<Fetched, Fault> {
         let settings = self.context.services.factory_of(url);
         let factory = Factory::new(&settings)?;
         let path = url.strip_prefix(settings.url.as_str()).unwrap_or(url);
         Ok(factory.fetch(path, to, progress).await?)
+    }
+
+    /// The digest of the factory's installer. Everything is in its place without it, so a factory that
+    /// does not tell it is no reason to fail.
+    async fn ask_installer(&self, from: &str) -> Result<Done, Fault> {
+        let digest = look::digest(self.context.services.registries(), from).await;
+        let why = match digest {
+            Ok(Some(digest)) => {
+                return Ok(Done {
+                    is_changed: true,
+                    bytes: None,
+                    digest: Some(digest),
+                });
+            }
+            Ok(None) => format!("there is no {from}"),
+            Err(fault) => fault.line(),
+        };
+        self.warn(Diagnostic::warning(
+            "The digest of the installer is not known",
+            format!(
+                "{} installer_image leads to it by tag; installer_image_digest is null until the \
+                 artifact changes or is replaced.",
+                crate::report::sentence(&why)
+            ),
+        ));
+        Ok(Done::default())
     }
 
     async fn fetch_artifact(
@@ -349,8 +403,9 @@ impl<'a> ArtifactWork<'a> {
                 });
             }
         }
+        let is_begun = self.last().begun.contains(&begun(place));
         Ok(Done {
-            is_changed: false,
+            is_changed: is_begun,
             bytes: Some(wanted),
             digest: None,
         })
@@ -390,6 +445,9 @@ impl<'a> ArtifactWork<'a> {
     async fn upload(&self, place: &FilePlace, replaces: bool) -> Result<Done, Fault> {
         let wanted = self.bytes()?;
         let path = self.image().await?;
+        if let Some(slot) = self.slot.lock().await.as_ref() {
+            slot.note(&begun(place)).await?;
+        }
         let source = proxmox::Source::file(&path, &wanted.sha256)
             .await
             .map_err(|source| images::Error::File { path, source })?;
@@ -579,6 +637,16 @@ fn packed(url: &str) -> bool {
     url.rsplit('.').next() == Some("zst")
 }
 
+/// The file as it is noted.
+fn begun(place: &FilePlace) -> Begun {
+    let node = place.nodes.first().filter(|_| !place.is_shared);
+    Begun {
+        storage: place.storage.clone(),
+        node: node.cloned().unwrap_or_default(),
+        volume: place.volume.clone(),
+    }
+}
+
 fn bytes(fetched: &Fetched) -> Bytes {
     Bytes {
         sha256: fetched.sha256.clone(),
@@ -660,7 +728,10 @@ impl Work for ArtifactWork<'_> {
     async fn apply(&self, step: &Step) -> Result<Ensure, Fault> {
         let done = match step {
             Step::EnsureSchematic { .. } => self.ensure_schematic().await?,
-            Step::FetchImage { origin, .. } => self.fetch(origin).await?,
+            Step::FetchImage {
+                origin,
+                keeps_bytes,
+            } => self.fetch(origin, *keeps_bytes).await?,
             Step::Build { output, platform } => self.build(*output, platform).await?,
             Step::AdoptFile(place) => self.adopt(place)?,
             Step::Upload { place, replaces } => self.upload(place, *replaces).await?,
@@ -670,6 +741,7 @@ impl Work for ArtifactWork<'_> {
             }
             Step::CopyInstaller { from, place, .. } => self.copy_installer(from, place).await?,
             Step::PublishArtifact { place, replaces } => self.publish(place, *replaces).await?,
+            Step::AskInstaller { from } => self.ask_installer(from).await?,
             Step::AdoptTag { .. } => Done::default(),
             Step::RestoreTag { place, digest } => self.restore_tag(place, digest).await?,
             Step::WriteLocal { path } => self.write_local(path).await?,

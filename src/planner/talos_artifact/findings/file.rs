@@ -5,7 +5,7 @@ use crate::{
     facts::Fact,
     talos_artifact::{
         desired::{Desired, Target, Transfer},
-        observed::{Observed, StorageSeen},
+        observed::{Absent, Begun, Bytes, Observed, StorageSeen},
         recorded::RecordedFile,
         step::{FilePlace, Step, listed},
     },
@@ -21,6 +21,16 @@ pub(super) fn files(
 ) {
     let index = index.to_string();
     let facts = |node: &String| observed.storage(&target.storage, node);
+    let absent = |node: &String| facts(node).and_then(|fact| fact.known()?.absent);
+    let missing: Vec<Finding> = target
+        .nodes
+        .iter()
+        .filter_map(|node| Some(not_there(&index, target, node, absent(node)?)))
+        .collect();
+    if !missing.is_empty() {
+        found.extend(missing);
+        return;
+    }
     let shared = target.nodes.iter().find_map(|node| match facts(node) {
         Some(Fact::Known(seen)) if seen.is_shared => Some((node, seen)),
         _ => None,
@@ -84,6 +94,27 @@ pub(super) fn files(
         place(unlooked, false),
         replaces,
     )));
+}
+
+/// What the cluster is known not to have.
+fn not_there(index: &str, target: &Target, node: &str, absent: Absent) -> Finding {
+    let storage = &target.storage;
+    match absent {
+        Absent::Storage => Finding::refuses(
+            &["proxmox", index, "storage"],
+            "There is no such storage",
+            format!(
+                "The cluster has no storage {storage}. See pvesm status for those that there are. If the \
+                 same apply makes it, take its name from the resource that makes it: then it is looked \
+                 for when it is there."
+            ),
+        ),
+        Absent::Node => Finding::refuses(
+            &["proxmox", index, "nodes"],
+            "There is no such node",
+            format!("The cluster has no node {node}. See pvecm nodes for those that there are."),
+        ),
+    }
 }
 
 fn recorded<'a>(
@@ -157,9 +188,32 @@ fn file(
         (Some(_), None, _) if desired.overwrite => Some(write(true)),
         // Ours, of former content.
         (Some(_), None, Some(_)) => Some(same_name(desired, target, node)),
+        (Some(size), None, None) if observed.begun.contains(&begun(place)) => Some(
+            cut_off(observed.bytes(desired).as_ref(), place, size).unwrap_or_else(|| write(true)),
+        ),
         (Some(size), None, None) => Some(foreign(desired, observed, target, place, size)),
         (None, None, _) => Some(write(false)),
     }
+}
+
+/// How a killed run has noted the file.
+fn begun(place: &FilePlace) -> Begun {
+    Begun {
+        storage: place.storage.clone(),
+        node: if place.is_shared {
+            String::new()
+        } else {
+            place.nodes[0].clone()
+        },
+        volume: place.volume.clone(),
+    }
+}
+
+/// A file that a killed run of ours wrote: taken over if it is whole; nothing if it is not.
+fn cut_off(known: Option<&Bytes>, place: &FilePlace, size: u64) -> Option<Finding> {
+    known
+        .is_none_or(|bytes| bytes.size_bytes == size)
+        .then(|| Finding::step(Step::AdoptFile(place.clone())))
 }
 
 /// A file that we did not write has the name of ours.

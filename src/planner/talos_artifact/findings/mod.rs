@@ -99,6 +99,7 @@ pub(super) fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         found.extend(local::local(desired, observed));
     }
     found.extend(tag::installer(desired, observed));
+    found.extend(tag::factory_installer(desired, observed));
     supply::supply(desired, observed, &mut found);
     old::old(desired, observed, &mut found);
     found

@@ -22,8 +22,12 @@ pub(super) fn supply(desired: &Desired, observed: &Observed, found: &mut Vec<Fin
         )
     };
     let needs_hash = |step: &Step| matches!(step, Step::DownloadByNode { .. } | Step::AdoptFile(_));
+    // The hash is an output, also where nothing is put anywhere: a factory does not tell it.
+    let is_refused = found.iter().any(|finding| finding.refusal.is_some());
+    let is_factory = matches!(desired.source, Source::Factory { .. });
+    let is_wanted = desired.has_image() && is_factory && !is_refused;
     let is_needed = (steps().any(needs_bytes) && observed.at_hand.as_deref() != Some(&content))
-        || (steps().any(needs_hash) && observed.bytes(desired).is_none());
+        || ((is_wanted || steps().any(needs_hash)) && observed.bytes(desired).is_none());
     if !is_needed {
         return;
     }

@@ -78,6 +78,21 @@ pub(super) fn installer(desired: &Desired, observed: &Observed) -> Option<Findin
     tag(observed, place, &content, *overwrite_tag, write, refuse)
 }
 
+/// The digest of the factory's installer, where it is used as it is.
+pub(super) fn factory_installer(desired: &Desired, observed: &Observed) -> Option<Finding> {
+    if desired.installer.is_some() {
+        return None;
+    }
+    let from = desired.factory_installer()?;
+    let recorded = observed.recorded.factory_installer.as_ref();
+    let is_asked = recorded.is_some_and(|known| known.reference == from);
+    let is_silent = desired
+        .schematic_id()
+        .and_then(|id| observed.schematics.get(id.as_str()))
+        .is_some_and(|fact| fact.known().is_none());
+    (!is_asked && !is_silent).then(|| Finding::step(Step::AskInstaller { from }))
+}
+
 /// The installer of the imager: built first, unless it lies ready.
 fn push(wanted: &Installer, observed: &Observed, content: &str, replaces: bool) -> Finding {
     let mut steps = Vec::new();

@@ -2,7 +2,7 @@
 //! against, nothing is left to do.
 
 use crate::talos_artifact::{
-    Desired, InstallerWish, Observed, Recorded, Step, TagSeen, Wish,
+    Begun, Desired, InstallerWish, Observed, Recorded, Step, TagSeen, Wish,
     fixture::{File, World, imager_wish, proxmox, read, wish},
     plan, status,
 };
@@ -101,8 +101,19 @@ fn misfortune(dice: &mut Dice, world: &mut World, desired: &Desired) {
             };
             world.files.entry(key).or_insert(file);
         }
-        // A killed apply: what it did stays, its record is lost.
-        9 => world.recorded = Recorded::default(),
+        // A killed apply: what it did stays, its record is lost; what it noted may be, too.
+        9 => {
+            world.recorded = Recorded::default();
+            world.begun.clear();
+            if dice.once_in(2) {
+                let nodes = world.files.keys().map(|(storage, node, volume)| Begun {
+                    storage: storage.clone(),
+                    node: node.clone(),
+                    volume: volume.clone(),
+                });
+                world.begun = nodes.collect();
+            }
+        }
         _ => {}
     }
     world.factory_is_down = dice.once_in(12);

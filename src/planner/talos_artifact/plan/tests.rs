@@ -3,7 +3,7 @@ use expect_test::{Expect, expect};
 use crate::{
     problem::Problems,
     talos_artifact::{
-        Bytes, Desired, InstallerWish, Observed, TagSeen, Wish, announce_creation, drift,
+        Begun, Bytes, Desired, InstallerWish, Observed, TagSeen, Wish, announce_creation, drift,
         fixture::{File, World, bytes, copy_wish, handle, imager_wish, proxmox, read, told, wish},
         plan, plan_removal,
     },
@@ -45,7 +45,8 @@ fn a_creation_is_announced_before_anything_is_known() {
     expect![[r#"
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
-        upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03"#]].assert_eq(&announce_creation(&read(&wish())).join("\n"));
+        upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&announce_creation(&read(&wish())).join("\n"));
     expect![[r#"
         build the ISO for nocloud
         build the installer for nocloud
@@ -61,7 +62,8 @@ fn a_shared_storage_gets_the_image_once() {
     expect![[r#"
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
-        upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)"#]].assert_eq(&world.run(&desired));
+        upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&world.run(&desired));
     assert_eq!(world.told(&desired), "status: ready");
     assert_eq!(world.files.len(), 1);
     assert_eq!(world.run(&desired), "");
@@ -79,7 +81,8 @@ fn storages_of_their_own_get_it_each() {
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
         upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01
         upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve02
-        upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve03"#]].assert_eq(&world.run(&desired));
+        upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve03
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&world.run(&desired));
     assert_eq!(world.told(&desired), "status: ready");
 }
 
@@ -214,6 +217,7 @@ fn new_content_comes_before_the_old_goes() {
     expect![[r#"
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.6/nocloud-amd64.iso
         upload resources:iso/talos-v1.11.6-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.6
         remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01"#]].assert_eq(&world.run(&newer));
     assert_eq!(world.files.len(), 1);
     assert_eq!(world.told(&newer), "status: ready");
@@ -253,12 +257,14 @@ fn the_same_name_with_other_content_needs_a_word() {
     let before = world.files.clone();
     let refused = read(&named("v1.11.6", false));
     expect![[r#"
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.6
         refused at file_name: Another image has this name
         status: pve01 has resources:iso/talos.iso with other content, and machines may boot from it. Leave file_name out (the default carries the beginning of the id), give another name, or set overwrite = true."#]].assert_eq(&world.told(&refused));
     // The facts of the last reading are enough to say so.
     let old = read(&named("v1.11.5", false));
     let stored = world.observe(&old);
     expect![[r#"
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.6
         refused at file_name: Another image has this name
         status: pve01 has resources:iso/talos.iso with other content, and machines may boot from it. Leave file_name out (the default carries the beginning of the id), give another name, or set overwrite = true."#]].assert_eq(&told(&refused, &stored));
     world.run(&refused);
@@ -294,12 +300,14 @@ fn a_file_that_was_there_is_taken_over_by_its_size_and_never_removed() {
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
         take over resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared), if it has the size of the image
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5
         warned at file_name: A file of this name is there
         status: not done yet: fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso"#]].assert_eq(&world.told(&desired));
     expect![[r#"
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
-        take over resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared), if it has the size of the image"#]].assert_eq(&world.run(&desired));
+        take over resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared), if it has the size of the image
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&world.run(&desired));
     assert_eq!(world.told(&desired), "status: ready");
     assert_eq!(plan_removal(&world.observe(&desired)), []);
     // It was not ours, so what becomes of it is not ours either.
@@ -322,7 +330,8 @@ fn a_file_of_another_size_is_refused_or_replaced() {
     let mut world = occupied(&desired, &other);
     expect![[r#"
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
-        fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso"#]].assert_eq(&world.run(&desired));
+        fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&world.run(&desired));
     expect![[r#"
         refused at file_name: Another image has this name
         status: pve01 has resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso with other content, and machines may boot from it. Leave file_name out (the default carries the beginning of the id), give another name, or set overwrite = true."#]].assert_eq(&world.told(&desired));
@@ -346,7 +355,8 @@ fn a_node_that_downloads_compares_checksums() {
     expect![[r#"
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
         compute the checksum of the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
-        let the node download resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)"#]].assert_eq(&world.run(&desired));
+        let the node download resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&world.run(&desired));
     assert_eq!(world.told(&desired), "status: ready");
     assert_eq!(plan_removal(&world.observe(&desired)), []);
     world.files.clear();
@@ -361,6 +371,7 @@ fn a_storage_that_cannot_take_it_is_named() {
     world.content = vec!["images".to_owned()];
     expect![[r#"
         give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5
         refused at proxmox.0.storage: The storage does not take such images
         status: Storage resources has content images, and talos-v1.11.5-nocloud-amd64-ce4c9805.iso needs "iso". Enable it: pvesm set resources --content images,iso"#]].assert_eq(&world.told(&desired));
     world.content = vec!["iso".to_owned()];
@@ -375,7 +386,7 @@ fn a_storage_that_cannot_take_it_is_named() {
 #[test]
 fn a_tag_that_moved_leads_back() {
     let (desired, mut world) = applied(&installer(wish()), &["resources"]);
-    let digest = world.recorded.installer_digest(&desired).map(str::to_owned);
+    let digest = world.recorded.installer_digest(&desired);
     for tag in world.tags.values_mut() {
         tag.digest = "sha256:other".to_owned();
     }
@@ -384,10 +395,7 @@ fn a_tag_that_moved_leads_back() {
         let ghcr.io/x/installer:v1.11.5-ce4c9805 lead to sha256:7d40fe97f02cb18393aa9ec3a858c1959f11bc53362c27569ff2705f15e0f224 again
         status: tag ghcr.io/x/installer:v1.11.5-ce4c9805 leads to another image (sha256:other instead of sha256:7d40fe97f02cb18393aa9ec3a858c1959f11bc53362c27569ff2705f15e0f224)"#]].assert_eq(&world.told(&desired));
     expect!["let ghcr.io/x/installer:v1.11.5-ce4c9805 lead to sha256:7d40fe97f02cb18393aa9ec3a858c1959f11bc53362c27569ff2705f15e0f224 again"].assert_eq(&world.run(&desired));
-    assert_eq!(
-        world.recorded.installer_digest(&desired).map(str::to_owned),
-        digest
-    );
+    assert_eq!(world.recorded.installer_digest(&desired), digest);
     world.tags.clear();
     expect![[r#"
         drift: tag ghcr.io/x/installer:v1.11.5-ce4c9805 is gone
@@ -654,4 +662,86 @@ fn facts_that_are_missing_are_as_the_record_says() {
         upload local:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve04
         status: not done yet: upload local:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve04"#]]
     .assert_eq(&told(&read(&installer(more)), &world.observe(&desired)));
+}
+
+/// A factory's image that is put nowhere: others distribute it.
+fn nowhere() -> Wish {
+    Wish {
+        proxmox: Vec::new(),
+        ..wish()
+    }
+}
+
+#[test]
+fn checksum_and_digest_are_known_also_where_nothing_is_put_anywhere() {
+    let desired = read(&nowhere());
+    let mut world = World::new(&[]);
+    expect![[r#"
+        give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
+        compute the checksum of the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5"#]].assert_eq(&world.run(&desired));
+    assert_eq!(world.told(&desired), "status: ready");
+    let observed = world.observe(&desired);
+    assert!(observed.bytes(&desired).is_some());
+    let digest = observed.recorded.installer_digest(&desired);
+    assert!(
+        digest.as_ref().is_some_and(|digest| digest.starts_with(
+            "factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515@sha256:"
+        )),
+        "{digest:?}"
+    );
+    // Whoever has an installer of their own is told that one's digest.
+    let own = read(&installer(nowhere()));
+    assert_eq!(observed.recorded.installer_digest(&own), None);
+    // The factory is not asked again, also where it did not tell.
+    if let Some(known) = &mut world.recorded.factory_installer {
+        known.digest = None;
+    }
+    assert_eq!(world.told(&desired), "status: ready");
+    // While it is silent, nobody waits for a digest.
+    world.recorded.factory_installer = None;
+    world.factory_is_down = true;
+    expect![[r#"
+        unseen: the factory https://factory.talos.dev does not answer: connection refused
+        status: ready"#]]
+    .assert_eq(&world.told(&desired));
+}
+
+#[test]
+fn what_the_cluster_does_not_have_is_refused_and_not_waited_for() {
+    let desired = read(&wish());
+    let mut world = World::new(&["resources"]);
+    world.absent.insert("resources".to_owned());
+    expect![[r#"
+        give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5
+        refused at proxmox.0.storage: There is no such storage
+        status: The cluster has no storage resources. See pvesm status for those that there are. If the same apply makes it, take its name from the resource that makes it: then it is looked for when it is there."#]].assert_eq(&world.told(&desired));
+    world.absent = ["pve03".to_owned()].into();
+    expect![[r#"
+        give schematic ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515 to https://factory.talos.dev
+        ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5
+        refused at proxmox.0.nodes: There is no such node
+        status: The cluster has no node pve03. See pvecm nodes for those that there are."#]].assert_eq(&world.told(&desired));
+}
+
+#[test]
+fn a_file_of_a_killed_run_is_ours() {
+    for shared in [&["resources"][..], &[]] {
+        let (desired, mut world) = applied(&wish(), shared);
+        let begun = world.files.keys().map(|(storage, node, volume)| Begun {
+            storage: storage.clone(),
+            node: node.clone(),
+            volume: volume.clone(),
+        });
+        world.begun = begun.collect();
+        world.recorded = Default::default();
+        // Cut off in the middle on the last node.
+        let last = world.files.values_mut().next_back();
+        last.expect("a file").size = 5;
+        world.run(&desired);
+        assert_eq!(world.told(&desired), "status: ready");
+        let files = &world.recorded.files;
+        assert!(!files.is_empty() && files.iter().all(|file| file.is_ours));
+    }
 }
