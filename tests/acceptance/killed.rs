@@ -10,7 +10,7 @@ use std::{
 };
 
 use lab::{HostSpec, Release};
-use tests::{Outcome, Site, cluster::Member};
+use tests::{Outcome, Site, cluster::Member, plugin::kill_provider};
 
 /// Steps of the whole creation are fewer.
 const MOST_KILLS: usize = 60;
@@ -23,28 +23,6 @@ fn steps(log: &Path) -> BTreeSet<String> {
         Some(rest.split_once("step=\"")?.1.split_once('"')?.0.to_owned())
     };
     text.lines().filter_map(step).collect()
-}
-
-/// The provider processes that this CLI started, by the parent's id.
-fn providers(parent: u32) -> Vec<String> {
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-    let mut found: Vec<String> = children
-        .unwrap_or_default()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect();
-    // The CLI starts it from any of its threads.
-    for task in fs::read_dir(format!("/proc/{parent}/task"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        found.extend(children.split_whitespace().map(str::to_owned));
-    }
-    found.sort();
-    found.dedup();
-    found
 }
 
 /// Runs an apply and kills the provider as soon as it did a step that is not in `known`. Gives
@@ -61,12 +39,8 @@ fn apply_and_kill(
         let done = steps(log);
         if let Some(new) = done.difference(known).next().cloned() {
             known.insert(new);
-            for provider in providers(child.id()) {
-                // Ours: the child of the CLI that we started.
-                let _ = std::process::Command::new("kill")
-                    .args(["-KILL", &provider])
-                    .status();
-            }
+            // It may have come to its end meanwhile.
+            let _ = kill_provider(&child);
             child.wait()?;
             return Ok(true);
         }

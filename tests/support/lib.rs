@@ -5,6 +5,7 @@ pub mod client;
 pub mod cluster;
 pub mod desk;
 pub mod footprint;
+pub mod plugin;
 pub mod site;
 
 pub use desk::{Desk, Run};

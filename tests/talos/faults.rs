@@ -33,7 +33,12 @@ fn a_cut_upload_and_a_late_task_are_taken_up_by_the_next_apply() -> Outcome {
     scene.desk.apply()?.expect_ok();
     assert_eq!(scene.state("status")?, "ready");
     scene.desk.expect_no_change()?;
-    assert_eq!(scene.factory.front().builds().len(), 1, "built once");
+    let builds = scene.factory.front().builds();
+    assert_eq!(
+        builds.len(),
+        2,
+        "image and installer, built once: {builds:?}"
+    );
     scene.desk.destroy()?.expect_ok();
     assert!(scene.proxmox.files().is_empty());
     Ok(())
@@ -77,5 +82,60 @@ fn an_expired_token_is_said() -> Outcome {
     let plan = scene.desk.plan()?;
     assert_eq!(plan.code, 0, "{plan}");
     plan.expect_says("expired");
+    Ok(())
+}
+
+#[test]
+fn a_first_build_that_takes_long_is_waited_for() -> Outcome {
+    let scene = Scene::new()?;
+    scene.artifact(&on_shared())?;
+    scene.desk.init()?;
+    let front = scene.factory.front();
+    front.hold();
+    let log = scene.desk.directory().join("provider.log");
+    let apply = ["apply", "-auto-approve", "-no-color"];
+    let mut cli = scene.desk.start(&apply, &log)?;
+    let is_asked = |line: &String| line.starts_with("GET /image/");
+    while !front.requests().iter().any(is_asked) {
+        assert!(cli.try_wait()?.is_none(), "the apply did not wait");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(scene.proxmox.files().is_empty());
+    front.release();
+    assert!(cli.wait()?.success());
+    scene.desk.expect_no_change()?;
+    Ok(())
+}
+
+#[test]
+fn bytes_that_are_not_those_of_the_source_go_nowhere() -> Outcome {
+    let scene = Scene::new()?;
+    let image = "resource \"talos_artifact\" \"image\" {\n  provider = etcd\n  talos_version = \"v1.11.5\"\n}\n";
+    scene.write(image)?;
+    scene.desk.init()?;
+    scene.desk.apply()?.expect_ok();
+    // The factory has built it anew, and other bytes came of it.
+    scene.factory.front().set_image_size(2 << 20);
+    scene.write(&format!(
+        "{image}resource \"talos_artifact_copy\" \"copy\" {{\n  provider = etcd\n  source = \
+         talos_artifact.image.image\n{}}}\n",
+        on_shared()
+    ))?;
+    let apply = scene.desk.apply()?;
+    assert_ne!(apply.code, 0, "{apply}");
+    apply.expect_says("wanted");
+    apply.expect_says("-replace=ADDRESS");
+    assert!(scene.proxmox.files().is_empty());
+    scene
+        .desk
+        .run(&[
+            "apply",
+            "-auto-approve",
+            "-no-color",
+            "-replace=talos_artifact.image",
+        ])?
+        .expect_ok();
+    scene.desk.expect_no_change()?;
+    assert_eq!(scene.proxmox.files().len(), 1);
     Ok(())
 }

@@ -37,7 +37,8 @@ fn an_image_gets_on_a_shared_storage_once_and_goes_with_its_resource() -> Outcom
     for _ in 0..2 {
         scene.desk.expect_no_change()?;
     }
-    assert_eq!(front.builds().len(), 1, "{:?}", front.builds());
+    // The image, and the installer whose digest is told.
+    assert_eq!(front.builds().len(), 2, "{:?}", front.builds());
 
     // Other content: a new file beside the old one, then the old one goes.
     scene.artifact(&on_shared())?;

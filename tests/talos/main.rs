@@ -4,6 +4,10 @@
 //! Needs the lab's programs; run by `cargo lab test real`.
 
 mod faults;
+mod formats;
+mod killed;
 mod lives;
+mod logins;
+mod refusals;
 mod scene;
 mod wishes;

@@ -16,6 +16,18 @@ pub(crate) struct Scene {
     /// A registry of the user's own.
     pub(crate) registry: RegistryServer,
     pub(crate) runtime: Arc<Runtime>,
+    /// Lines of the provider's blocks, beside those that say where the services are.
+    pub(crate) lines: Lines,
+}
+
+/// Lines of the blocks of the provider.
+pub(crate) struct Lines {
+    /// How the Proxmox cluster is logged in to, and what of it is trusted.
+    pub(crate) proxmox: String,
+    /// The login to the factory.
+    pub(crate) factory: String,
+    /// Where logins to registries are found.
+    pub(crate) registry: String,
 }
 
 /// The one storage that all nodes of the default cluster share.
@@ -27,6 +39,11 @@ pub(crate) const IMAGE: &str = "talos_artifact.image";
 
 impl Scene {
     pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
+        Self::with(Spec::default())
+    }
+
+    /// With another Proxmox cluster.
+    pub(crate) fn with(spec: Spec) -> Result<Self, Box<dyn Error>> {
         let runtime = Arc::new(Runtime::new()?);
         let (factory, registry) = runtime.block_on(async {
             (
@@ -34,14 +51,21 @@ impl Scene {
                 RegistryServer::start(Options::default()).await,
             )
         });
-        let proxmox = Server::start(Spec::default()).map_err(|error| error.to_string())?;
+        let proxmox = Server::start(spec).map_err(|error| error.to_string())?;
         let scene = Self {
             desk: Desk::new(lab::Home::open()?)?,
             proxmox,
             factory,
             registry,
             runtime,
+            lines: Lines {
+                proxmox: format!("    api_token = \"{ROOT_TOKEN}\"\n    ca_file = \"ca.pem\"\n"),
+                factory: String::new(),
+                registry: "    config_file = \"auth.json\"\n".to_owned(),
+            },
         };
+        // Nothing of the person who runs the tests.
+        scene.desk.write("auth.json", "{}")?;
         let cache = scene.desk.directory().join("cache");
         std::fs::write(
             scene.desk.directory().join("ca.pem"),
@@ -63,17 +87,20 @@ terraform {{
 }}
 provider "etcd" {{
   proxmox {{
-    endpoint  = "{}"
-    api_token = "{ROOT_TOKEN}"
-    ca_file   = "ca.pem"
-  }}
+    endpoint = "{}"
+{}  }}
   factory {{
     url = "{}"
-  }}
+{}  }}
+  registry {{
+{}  }}
 }}
 "#,
             self.proxmox.endpoint("pve01"),
+            self.lines.proxmox,
             self.factory.url(),
+            self.lines.factory,
+            self.lines.registry,
         )
     }
 

@@ -27,6 +27,10 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
         ("  mode = \"imager\"", "builder"),
         ("  file_name = \"my image.iso\"", "my_image.iso"),
         (
+            "  installer {\n    repository = \"127.0.0.1:1/x\"\n    platform = \"noclod\"\n  }",
+            "Did you mean \"nocloud\"",
+        ),
+        (
             "  kernel_args = [\"talos.platform=metal\"]",
             "talos.platform",
         ),
@@ -43,9 +47,6 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
     ] {
         refused(&scene, lines)?.expect_says(says);
     }
-    // A storage that is not there may be made before the apply.
-    scene.artifact("  proxmox {\n    storage = \"absent\"\n    nodes = [\"pve01\"]\n  }")?;
-    scene.changes()?.expect_says("there is no storage absent");
     assert!(scene.proxmox.files().is_empty());
     let old = "resource \"talos_artifact\" \"image\" {\n  provider = etcd\n  talos_version = \"v1.11.50\"\n}\n";
     scene.write(old)?;
