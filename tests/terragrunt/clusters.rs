@@ -6,18 +6,8 @@ use tests::Outcome;
 
 use crate::tree::{SHARED_INSTALLER, SHARED_ISO, Tree};
 
-#[test]
-fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
-    let tree = Tree::new()?;
-    tree.pretend_artifacts()?;
-    // As a person does it, in a tree where the old cluster was applied: with all that is left there.
-    tree.all("clusters/cluster-103", &["plan", "-no-color"])?
-        .expect_ok();
-    tree.terragrunt(
-        "clusters/cluster-103/config",
-        &["apply", "-auto-approve", "-no-color"],
-    )?
-    .expect_ok();
+/// Makes cluster-104 of cluster-103: a copied directory and four values.
+pub(crate) fn copy(tree: &Tree) -> Outcome {
     let (old, new) = (
         tree.live("clusters/cluster-103"),
         tree.live("clusters/cluster-104"),
@@ -33,6 +23,22 @@ fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
     ] {
         tree.edit(file, from, to)?;
     }
+    Ok(())
+}
+
+#[test]
+fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    // As a person does it, in a tree where the old cluster was applied: with all that is left there.
+    tree.all("clusters/cluster-103", &["plan", "-no-color"])?
+        .expect_ok();
+    tree.terragrunt(
+        "clusters/cluster-103/config",
+        &["apply", "-auto-approve", "-no-color"],
+    )?
+    .expect_ok();
+    copy(&tree)?;
     let shared = |unit: &str| fs::read(tree.state(&format!("artifacts/{unit}")));
     let before = (shared("images")?, shared("registry")?);
     let plan = tree.all("clusters/cluster-104", &["plan", "-no-color"])?;
