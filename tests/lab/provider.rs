@@ -182,6 +182,11 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
+/// A binary of another package, built; quick when nothing has changed.
+pub(crate) fn tool(package: &str, binary: &'static str) -> Result<PathBuf, Error> {
+    build(package, binary, &[])
+}
+
 fn build(
     package: &str,
     binary: &'static str,

@@ -3,6 +3,7 @@
 //! Each run begins with hosts that have never seen the provider. The figures are medians.
 
 mod floor;
+mod image;
 mod memory;
 
 use std::fs;
@@ -129,10 +130,11 @@ pub fn run(home: &Home, runs: usize) -> Result<Vec<Row>, Error> {
     prerequisite::for_hosts(home)?;
     let archives = archive::ensure(home)?;
     let provider = Provider::ensure(home)?;
+    let servers = image::Servers::ensure(home)?;
     let mut rows = rows();
     for number in 1..=runs {
         progress::say(&format!("run {number} of {runs}"));
-        let values = one_run(home, &provider, &archives)?;
+        let values = one_run(home, &provider, &servers, &archives)?;
         for (row, (value, floor)) in rows.iter_mut().zip(values) {
             row.figure.values.push(value);
             if let (Some(figure), Some(value)) = (row.floor.as_mut(), floor) {
@@ -180,6 +182,25 @@ fn rows() -> Vec<Row> {
             "s",
             Some("scp of the same archives"),
         ),
+        row(
+            "Plan without change of an image on 3 nodes",
+            "0.5 s",
+            "s",
+            Some("tofu plan of nothing"),
+        ),
+        row(
+            "An image of 1 GiB from the factory to 3 storages",
+            "1.25 times the floor",
+            "s",
+            Some("curl and sha256sum: fetch it, send it to 3 nodes at once"),
+        ),
+        row("Resident memory meanwhile", "64 MiB", "MiB", None),
+        row(
+            "Builds and uploads for a second cluster on that image",
+            "0",
+            "",
+            None,
+        ),
     ]
 }
 
@@ -187,6 +208,7 @@ fn rows() -> Vec<Row> {
 fn one_run(
     home: &Home,
     provider: &Provider,
+    servers: &image::Servers,
     archives: &Path,
 ) -> Result<Vec<(f64, Option<f64>)>, Error> {
     let hosts = std::iter::repeat_with(|| HostSpec::new(Release::Bookworm))
@@ -194,7 +216,7 @@ fn one_run(
         .collect();
     let name = format!("bench-{}", std::process::id());
     let lab = Lab::up(home, &Spec::ephemeral(&name, hosts))?;
-    let values = measure(home, provider, archives, &lab);
+    let values = measure(home, provider, servers, archives, &lab);
     lab.down()?;
     values
 }
@@ -202,6 +224,7 @@ fn one_run(
 fn measure(
     home: &Home,
     provider: &Provider,
+    servers: &image::Servers,
     archives: &Path,
     lab: &Lab,
 ) -> Result<Vec<(f64, Option<f64>)>, Error> {
@@ -240,6 +263,7 @@ fn measure(
         ],
     )?;
     let handshake = handshake(&provider.binary)?;
+    let image = image::measure(home, provider, servers, &lab.directory().join("image"))?;
     Ok(vec![
         (create, Some(alone)),
         (second, Some(alone)),
@@ -247,6 +271,10 @@ fn measure(
         (handshake * 1000.0, None),
         (peak, None),
         (create - second, Some(copy)),
+        (image.plan, Some(nothing)),
+        (image.apply, Some(image.curl)),
+        (image.peak, None),
+        (image.second, None),
     ])
 }
 
