@@ -12,7 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tracing::{debug, info, warn};
 
 /// What a resource brings to the executor.
@@ -34,6 +37,12 @@ pub(crate) trait Work: Send + Sync {
 
     /// Whether to try the step again after this error.
     fn retry(&self, error: &Self::Error) -> Retry;
+
+    /// Whether a step may be cut off where it is when the person asks to stop. Else it is brought to its
+    /// end, and no other one begins.
+    fn may_be_cut(&self, _step: &Self::Step) -> bool {
+        false
+    }
 }
 
 /// What is left to do, by the facts of now.
@@ -93,7 +102,7 @@ pub(crate) enum Error<S: Debug + Display, E: std::error::Error + 'static> {
     #[error("{0} was done and is still wanted")]
     Stuck(S),
     /// The time that the configuration gives is over.
-    #[error("the time of {} s is over before: {}", .timeout.as_secs(), .left)]
+    #[error("the time of {} s was over before this was done: {}", .timeout.as_secs(), .left)]
     Deadline {
         /// The limit.
         timeout: Duration,
@@ -254,9 +263,21 @@ async fn one<W: Work>(
     let mut pause = PAUSES.0;
     let mut attempt = 1_u32;
     loop {
-        let error = match work.apply(step).await {
-            Ok(ensure) => return Ok(ensure),
-            Err(error) => error,
+        let applied = tokio::select! {
+            applied = timeout_at(deadline, work.apply(step)) => applied,
+            () = stopped(limits), if work.may_be_cut(step) => {
+                return Err(Error::Cancelled(step.to_string()));
+            }
+        };
+        let error = match applied {
+            Ok(Ok(ensure)) => return Ok(ensure),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                return Err(Error::Deadline {
+                    timeout: limits.timeout,
+                    left: step.to_string(),
+                });
+            }
         };
         let retry = work.retry(&error);
         let failed = |source| Error::Step {
@@ -280,6 +301,15 @@ async fn one<W: Work>(
         if retry == Retry::NotYet {
             pause = pause.min(Duration::from_millis(200));
         }
+    }
+}
+
+/// Ends when the person asks to stop.
+async fn stopped(limits: &Limits) {
+    let mut stop = limits.stop.clone();
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could ask.
+        std::future::pending().await
     }
 }
 

@@ -85,14 +85,6 @@ impl Trouble {
         }
     }
 
-    /// The node whose host it is about.
-    pub(crate) fn node(&self) -> Option<&NodeKey> {
-        match self {
-            Self::Connect { key, .. } | Self::Call { key, .. } => Some(key),
-            Self::Download(_) | Self::NotYet(_) | Self::Refused { .. } => None,
-        }
-    }
-
     /// Whether the host could not be reached, which is a fact about it and no fault of anybody's.
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {

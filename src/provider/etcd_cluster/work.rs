@@ -604,7 +604,7 @@ impl<'a> ClusterWork<'a> {
     fn went_away(&self, troubles: Vec<Trouble>) -> Option<Trouble> {
         let last = held(&self.last);
         troubles.into_iter().find(|trouble| {
-            let key = trouble.node();
+            let key = trouble.key();
             let was_seen = key.is_some_and(|key| last.host(key).is_some());
             was_seen && trouble.is_unreachable() && self.retry(trouble) != Retry::Permanent
         })

@@ -1,4 +1,6 @@
-use std::{collections::VecDeque, fmt};
+use std::{collections::VecDeque, fmt, future::pending};
+
+use tokio::sync::Notify;
 
 use super::*;
 
@@ -103,4 +105,71 @@ async fn what_was_not_done_leaves_out_what_lanes_beside_it_did() {
     };
     assert_eq!(step, Step("a", 9));
     assert_eq!(left, [Step("a", 2), Step("c", 1)]);
+}
+
+/// One step that never ends.
+struct Endless {
+    may_be_cut: bool,
+    began: Notify,
+}
+
+#[async_trait]
+impl Work for Endless {
+    type Step = Step;
+    type Error = Broken;
+
+    async fn next(&self) -> Result<Next<Step>, Broken> {
+        Ok(Next {
+            wave: A.to_vec(),
+            left: A.to_vec(),
+            blocked: Vec::new(),
+        })
+    }
+
+    async fn apply(&self, _: &Step) -> Result<Ensure, Broken> {
+        self.began.notify_one();
+        pending().await
+    }
+
+    fn lane(&self, _: &Step) -> String {
+        String::new()
+    }
+
+    fn retry(&self, _: &Broken) -> Retry {
+        Retry::Permanent
+    }
+
+    fn may_be_cut(&self, _: &Step) -> bool {
+        self.may_be_cut
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_does_not_end_is_cut_at_the_deadline_or_when_asked() {
+    for (may_be_cut, timeout_ms) in [(false, 100), (true, 60_000)] {
+        let (sender, stop) = watch::channel(false);
+        let limits = Limits {
+            timeout: Duration::from_millis(timeout_ms),
+            stop,
+        };
+        let work = Endless {
+            may_be_cut,
+            began: Notify::new(),
+        };
+        let asked = async {
+            work.began.notified().await;
+            sender.send(true).expect("the run goes on");
+            pending::<()>().await;
+        };
+        let error = tokio::select! {
+            result = run(&work, limits) => result.expect_err("it never ends"),
+            () = asked => unreachable!("it waits for ever"),
+        };
+        let is_right = match error {
+            Error::Cancelled(_) => may_be_cut,
+            Error::Deadline { .. } => !may_be_cut,
+            _ => false,
+        };
+        assert!(is_right, "{error}");
+    }
 }

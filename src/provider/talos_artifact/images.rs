@@ -3,9 +3,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use planner::talos_artifact::Begun;
@@ -94,6 +95,9 @@ pub(super) struct Slot {
     _lock: File,
 }
 
+/// How often a slot that is taken is tried: a wait in a system call could not be cut off.
+const PAUSE: Duration = Duration::from_millis(100);
+
 impl Slot {
     /// Waits for other processes that want the same content.
     pub(super) async fn lock(content: &str) -> Result<Self, Error> {
@@ -101,30 +105,37 @@ impl Slot {
     }
 
     async fn lock_in(directory: PathBuf) -> Result<Self, Error> {
-        blocking(move || {
-            let failed = |source| Error::File {
-                path: directory.clone(),
-                source,
-            };
-            loop {
-                fs::create_dir_all(&directory).map_err(failed)?;
-                let path = directory.join("lock");
-                let lock = match File::create(&path) {
-                    Ok(lock) => lock,
-                    // Its former holder was just clearing it away.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(failed(error)),
-                };
-                lock.lock().map_err(failed)?;
-                if is_same(&lock, &path) {
-                    return Ok(Self {
-                        directory: directory.clone(),
-                        _lock: lock,
-                    });
-                }
+        loop {
+            if let Some(slot) = Self::try_lock(&directory)? {
+                return Ok(slot);
             }
-        })
-        .await
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// `None` if somebody else has it.
+    fn try_lock(directory: &Path) -> Result<Option<Self>, Error> {
+        let failed = |source| Error::File {
+            path: directory.to_owned(),
+            source,
+        };
+        fs::create_dir_all(directory).map_err(failed)?;
+        let path = directory.join("lock");
+        let lock = match File::create(&path) {
+            Ok(lock) => lock,
+            // Its former holder was just clearing it away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        Ok(is_same(&lock, &path).then(|| Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+        }))
     }
 
     /// Where the image is written before it is whole.

@@ -330,32 +330,22 @@ async fn offered(
     let Source::Factory { url, schematic, .. } = &desired.source else {
         return Diagnostics::new();
     };
-    let unknown = |error: super::factory::Error| Fault::from(error).advice();
     let version = desired.variant.version.to_string();
-    let asked = async {
-        let factory = Factory::new(&services.factory_at(Some(url)))?;
-        let versions = factory.versions().await?;
-        let extensions = if schematic.extensions.is_empty() || !versions.contains(&version) {
-            None
-        } else {
-            Some(factory.extensions(&version).await)
-        };
-        Ok((versions, extensions))
+    let factory = || Factory::new(&services.factory_at(Some(url)));
+    let versions = look::found(async { Ok(factory()?.versions().await?) }).await;
+    let is_offered = versions
+        .known()
+        .is_some_and(|versions| versions.contains(&version));
+    let extensions = if is_offered && !schematic.extensions.is_empty() {
+        let names = async { Ok(factory()?.extensions(&version).await?) };
+        Some(look::found(names).await)
+    } else {
+        None
     };
-    let offer = match asked.await {
-        Ok((versions, extensions)) => Offer {
-            versions: Fact::Known(versions),
-            extensions: extensions.map(|found| match found {
-                Ok(names) => Fact::Known(names),
-                Err(error) => Fact::Unknown(unknown(error)),
-            }),
-            overlays: None,
-        },
-        Err(error) => Offer {
-            versions: Fact::Unknown(unknown(error)),
-            extensions: None,
-            overlays: None,
-        },
+    let offer = Offer {
+        versions,
+        extensions,
+        overlays: None,
     };
     let mut problems = Problems::default();
     check_offer(wish, desired, &offer, &mut problems);

@@ -1,6 +1,6 @@
 //! Looking at what is there: the factory, storages, tags, files. Nothing here changes anything.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use futures::future::join_all;
 use planner::{
@@ -67,19 +67,28 @@ fn unknown<T>(fault: impl Into<Fault>) -> Fact<T> {
     Fact::Unknown(fault.into().advice())
 }
 
+/// Longest wait for a server that is only looked at: one that takes the connection and is silent must
+/// not hold a plan.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// What a look found, or why nothing is known.
+pub(super) async fn found<T>(look: impl Future<Output = Result<T, Fault>>) -> Fact<T> {
+    match tokio::time::timeout(LOOK, look).await {
+        Ok(Ok(seen)) => Fact::Known(seen),
+        Ok(Err(fault)) => unknown(fault),
+        Err(_) => Fact::Unknown(format!("no answer within {} s", LOOK.as_secs())),
+    }
+}
+
 async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, Fact<bool>> {
     let Source::Factory { url, id, .. } = &desired.source else {
         return BTreeMap::new();
     };
     let known = async {
         let factory = Factory::new(&services.factory_at(Some(url)))?;
-        factory.knows(id.as_str()).await
+        Ok(factory.knows(id.as_str()).await?)
     };
-    let fact = match known.await {
-        Ok(known) => Fact::Known(known),
-        Err(error) => unknown(error),
-    };
-    BTreeMap::from([(id.to_string(), fact)])
+    BTreeMap::from([(id.to_string(), found(known).await)])
 }
 
 async fn storages(
@@ -87,10 +96,7 @@ async fn storages(
     looks: Vec<Look>,
 ) -> BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>> {
     let seen = looks.into_iter().map(|look| async move {
-        let fact = match storage(services, &look).await {
-            Ok(seen) => Fact::Known(seen),
-            Err(fault) => unknown(fault),
-        };
+        let fact = found(storage(services, &look)).await;
         (look.storage, look.node, fact)
     });
     let mut storages: BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>> = BTreeMap::new();
@@ -158,13 +164,9 @@ async fn look_at_tags(
     services: &Services,
     tags: &[Tagged],
 ) -> BTreeMap<String, Fact<Option<TagSeen>>> {
-    let seen = tags.iter().map(|place| async move {
-        let fact = match tag(services, place).await {
-            Ok(seen) => Fact::Known(seen),
-            Err(fault) => unknown(fault),
-        };
-        (place.to_string(), fact)
-    });
+    let seen = tags
+        .iter()
+        .map(|place| async move { (place.to_string(), found(tag(services, place)).await) });
     join_all(seen).await.into_iter().collect()
 }
 
@@ -205,9 +207,8 @@ async fn kept(
     let recorded = recorded.filter(|tag| wanted.contains(&tag.place));
     let looks = recorded.map(|tag| async move {
         let text = format!("{}@{}", tag.place.repository, tag.digest);
-        let registries = services.registries().ok()?;
-        let found = registries.look(&reference(&text).ok()?).await;
-        matches!(found, Ok(Some(_))).then_some(text)
+        let look = async { Ok(services.registries()?.look(&reference(&text)?).await?) };
+        matches!(found(look).await, Fact::Known(Some(_))).then_some(text)
     });
     join_all(looks).await.into_iter().flatten().collect()
 }

@@ -767,4 +767,9 @@ impl Work for ArtifactWork<'_> {
     fn retry(&self, error: &Fault) -> Retry {
         error.retry()
     }
+
+    fn may_be_cut(&self, _: &Step) -> bool {
+        // What is cut off is found again, or was never in its place.
+        true
+    }
 }
