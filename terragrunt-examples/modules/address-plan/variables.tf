@@ -37,7 +37,7 @@ variable "workers" {
 }
 
 variable "proxmox_nodes" {
-  description = "Proxmox nodes on which the nodes are laid out in turn."
+  description = "Proxmox nodes on which new nodes are laid out in turn."
   type        = list(string)
   validation {
     condition     = length(var.proxmox_nodes) > 0

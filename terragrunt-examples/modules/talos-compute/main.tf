@@ -131,7 +131,9 @@ resource "proxmox_virtual_environment_vm" "node" {
 
   lifecycle {
     # A new image is for new machines: those that run are upgraded in place and keep the name of the image of their first boot.
-    ignore_changes = [cdrom[0].file_id]
+    # New machines are laid out on all Proxmox nodes in turn; one that runs stays where it is, whatever becomes of that
+    # list, because another node would mean another machine. It moves by a migration of Proxmox.
+    ignore_changes = [cdrom[0].file_id, node_name]
 
     precondition {
       condition     = length(local.unknown_nodes) == 0

@@ -18,7 +18,7 @@ output "nodes" {
   value = {
     for name, node in module.plan.nodes : name => {
       role         = node.role
-      proxmox_node = node.proxmox_node
+      proxmox_node = proxmox_virtual_environment_vm.node[name].node_name
       vm_id        = proxmox_virtual_environment_vm.node[name].vm_id
       public_ipv6  = node.public_ipv6
       public_ipv4  = node.public_ipv4

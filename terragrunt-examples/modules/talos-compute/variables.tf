@@ -66,6 +66,10 @@ variable "gua_prefix" {
 variable "talos_image_file_ids" {
   description = "The boot image by Proxmox node, such as resources:iso/talos.iso. On storage of each node's own, the file differs in nothing but is there once for each."
   type        = map(string)
+  validation {
+    condition     = alltrue([for file_id in values(var.talos_image_file_ids) : file_id != null])
+    error_message = "No boot image is known on ${join(", ", [for node, file_id in var.talos_image_file_ids : node if file_id == null])}: add it to nodes in common/proxmox.hcl and apply artifacts/registry, then plan again."
+  }
 }
 
 variable "talos_version" {

@@ -58,7 +58,7 @@ inputs = {
 
   # A machine boots the file of its own Proxmox node; on shared storage all are the same.
   talos_image_file_ids = {
-    for node in local.cluster.proxmox_nodes : node => local.uses_shared_iso ? dependency.registry.outputs.talos_image_file_ids[node] : local.overrides.iso_file_id
+    for node in local.cluster.proxmox_nodes : node => local.uses_shared_iso ? lookup(dependency.registry.outputs.talos_image_file_ids, node, null) : local.overrides.iso_file_id
   }
 
   # With an image of its own, a cluster names both versions: the module refuses an override that does not.

@@ -93,6 +93,27 @@ run "a_new_image_changes_no_machine_that_runs" {
   }
 }
 
+run "another_list_of_proxmox_nodes_moves_no_machine_that_runs" {
+  command = plan
+  variables {
+    workers              = 4
+    proxmox_nodes        = ["pve02", "pve03", "pve04"]
+    talos_image_file_ids = { for node in ["pve02", "pve03", "pve04"] : node => "resources:iso/talos.iso" }
+  }
+  assert {
+    condition     = [for name in ["solcp01", "solcp02", "solcp03", "solwk04"] : proxmox_virtual_environment_vm.node[name].node_name] == ["pve01", "pve02", "pve03", "pve02"]
+    error_message = join(", ", [for vm in proxmox_virtual_environment_vm.node : vm.node_name])
+  }
+}
+
+run "a_proxmox_node_without_the_image_is_refused" {
+  command = plan
+  variables {
+    talos_image_file_ids = { pve01 = "resources:iso/talos.iso", pve02 = "resources:iso/talos.iso", pve03 = null }
+  }
+  expect_failures = [var.talos_image_file_ids]
+}
+
 run "an_override_of_a_node_that_is_not_there_is_refused" {
   command = plan
   variables {
