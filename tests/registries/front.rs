@@ -336,7 +336,7 @@ impl State {
         });
         let size = packed
             .as_ref()
-            .map_or(image.size_bytes(), |packed| packed.len() as u64);
+            .map_or_else(|| image.size_bytes(), |packed| packed.len() as u64);
         let mut response = if method == Method::HEAD {
             answer(StatusCode::OK, "")
         } else if let Some(packed) = packed {

@@ -128,7 +128,9 @@ fn no_space_is_told_and_leaves_nothing_half_there() -> Outcome {
     scene.desk.apply()?.expect_ok();
     scene.desk.expect_no_change()?;
     let builds = scene.factory.front().builds();
-    let images = builds.iter().filter(|build| build.ends_with(".iso"));
+    let images = builds
+        .iter()
+        .filter(|build| build.contains("nocloud-amd64"));
     assert_eq!(images.count(), 1, "{builds:?}");
     Ok(())
 }

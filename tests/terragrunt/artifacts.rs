@@ -82,7 +82,10 @@ fn artifacts_are_made_once_for_all_clusters() -> Outcome {
     apply.expect_ok();
     apply.expect_says("Succeeded 2");
     let made = works.work();
-    let images = made.0.iter().filter(|build| build.ends_with(".iso"));
+    let images = made
+        .0
+        .iter()
+        .filter(|build| build.contains("nocloud-amd64"));
     assert_eq!((images.count(), made.1), (1, 1), "{made:?}");
     assert_eq!(works.proxmox.files().len(), 1);
 

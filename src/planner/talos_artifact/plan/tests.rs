@@ -3,7 +3,8 @@ use expect_test::{Expect, expect};
 use crate::{
     problem::Problems,
     talos_artifact::{
-        Begun, Bytes, Desired, InstallerWish, Observed, TagSeen, Wish, announce_creation, drift,
+        Begun, Bytes, Desired, InstallerWish, Observed, Recorded, TagSeen, Wish, announce_creation,
+        drift,
         fixture::{File, World, bytes, copy_wish, handle, imager_wish, proxmox, read, told, wish},
         plan, plan_removal,
     },
@@ -735,7 +736,7 @@ fn a_file_of_a_killed_run_is_ours() {
             volume: volume.clone(),
         });
         world.begun = begun.collect();
-        world.recorded = Default::default();
+        world.recorded = Recorded::default();
         // Cut off in the middle on the last node.
         let last = world.files.values_mut().next_back();
         last.expect("a file").size = 5;
