@@ -475,7 +475,7 @@ fn the_imager_builds_once_for_all_machines() {
         ..imager_wish()
     });
     let mut other = World {
-        recorded: crate::talos_artifact::Recorded::default(),
+        recorded: Recorded::default(),
         ..world.clone()
     };
     expect![[r#"
@@ -553,7 +553,7 @@ fn a_local_file_that_is_missing_builds_nothing() {
 fn a_copy_brings_the_image_of_another_artifact_to_other_nodes() {
     let (source, mut world) = applied(&wish(), &["resources"]);
     let given = handle(&source, &world);
-    world.recorded = crate::talos_artifact::Recorded::default();
+    world.recorded = Recorded::default();
     let mut problems = Problems::default();
     let copy = Desired::read_copy(&copy_wish(given), &mut problems).expect("a copy");
     expect![[r#"
@@ -578,7 +578,7 @@ fn a_copy_brings_the_image_of_another_artifact_to_other_nodes() {
 fn a_copy_whose_hash_is_known_needs_no_bytes_here() {
     let (source, mut world) = applied(&wish(), &["resources"]);
     let mut wished = copy_wish(handle(&source, &world));
-    world.recorded = crate::talos_artifact::Recorded::default();
+    world.recorded = Recorded::default();
     wished.proxmox[0].transfer = Some("download".to_owned());
     let copy = Desired::read_copy(&wished, &mut Problems::default()).expect("a copy");
     expect!["let the node download local:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve04"]
@@ -589,7 +589,7 @@ fn a_copy_whose_hash_is_known_needs_no_bytes_here() {
 #[test]
 fn a_killed_apply_is_taken_up_without_building_again() {
     let (desired, mut world) = applied(&imager_wish(), &[]);
-    world.recorded = crate::talos_artifact::Recorded::default();
+    world.recorded = Recorded::default();
     expect![[r#"
         take over ghcr.io/sulibot/talos-images:v1.11.5-nocloud-amd64-iso-4cd0adb524c9e64d5546c1b587e3714b, which leads to sha256:93bf7aa1932d61a8862141a4f34f9cbeac57a478add6b1f8b4c3e3be9759594b
         take over local:iso/talos-v1.11.5-nocloud-amd64-4cd0adb5.iso on pve01, if it has the size of the image
