@@ -262,6 +262,8 @@ fn by_curl(proxmox: &Json, factory: &Json, directory: &Path) -> Result<f64, Erro
         curl.args(arguments);
         command::output(&mut curl).map_err(failed)
     };
+    let schematics = format!("{}/schematics", text(factory, "url"));
+    curl(&["--data-binary", "customization: {}\n", &schematics])?;
     curl(&["-I", &url])?;
     let path = directory.join("floor.iso").display().to_string();
     let login = format!("Authorization: PVEAPIToken={}", text(proxmox, "api_token"));
