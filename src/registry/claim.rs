@@ -162,17 +162,20 @@ impl Registries {
 }
 
 impl Claim {
-    /// Lets the claim live on for its life from now. `Taken` if it was lost meanwhile.
-    pub async fn renew(mut self) -> Result<Claimed, Error> {
+    /// Lets the claim live on for its life from now. If it was lost meanwhile, who has it. After an error it holds until
+    /// the life that it had is over.
+    pub async fn renew(&mut self) -> Result<Option<Holder>, Error> {
         let now = self.registries.now(&self.tag).await?;
         match self.registries.record(&self.tag).await? {
-            Some((digest, record)) if digest != self.digest && record.holder.until > now => {
-                Ok(Claimed::Taken(record.holder))
+            Some((_, record))
+                if record.nonce != self.claimant.nonce && record.holder.until > now =>
+            {
+                Ok(Some(record.holder))
             }
             _ => {
                 let until = now + self.claimant.life;
                 self.write(until).await?;
-                Ok(Claimed::Held(self))
+                Ok(None)
             }
         }
     }

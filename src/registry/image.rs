@@ -1,5 +1,7 @@
 //! An image with all that belongs to it, wherever its bytes are.
 
+use std::collections::BTreeMap;
+
 use crate::{
     content::Content,
     digest::Digest,
@@ -36,6 +38,22 @@ impl Image {
         if !self.blobs.iter().any(is_there) {
             self.blobs.push((descriptor.clone(), content));
         }
+    }
+
+    /// The same with these notes in its manifest; an image has another digest then, and the same content.
+    #[must_use]
+    pub fn noted(mut self, notes: BTreeMap<String, String>) -> Self {
+        self.root = match self.root.body {
+            Body::Image(mut body) => {
+                body.annotations.extend(notes);
+                Manifest::image(body)
+            }
+            Body::Index(mut body) => {
+                body.annotations.extend(notes);
+                Manifest::noted_index(body)
+            }
+        };
+        self
     }
 
     /// Its digest: what the registry will call it.

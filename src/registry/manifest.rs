@@ -230,12 +230,16 @@ impl Manifest {
 
     /// An index of `manifests`; its bytes follow from it alone.
     pub(crate) fn index(manifests: Vec<Descriptor>) -> Self {
-        let index = Index {
+        Self::noted_index(Index {
             schema_version: 2,
             media_type: Some(media_type::INDEX.to_owned()),
             manifests,
             annotations: BTreeMap::new(),
-        };
+        })
+    }
+
+    /// An index as it is described.
+    pub(crate) fn noted_index(index: Index) -> Self {
         Self {
             bytes: serde_json::to_vec(&index).expect("texts and numbers become JSON"),
             media_type: media_type::INDEX.to_owned(),
