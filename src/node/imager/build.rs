@@ -11,6 +11,7 @@ use super::{
     keep,
     percent::Percent,
     place::{Made, Manifest, Place},
+    pulled,
     request::Wish,
 };
 use crate::{
@@ -46,32 +47,14 @@ pub(crate) fn build(
     keep::end_attempt(root, &place)?;
     place.remove()?;
     check_space(root, &wish)?;
-    let until = Instant::now() + wish.limit;
-    let image_id = image(&wish, &engine, until, events)?;
-    let out = place.begin(root, engine.name, operator)?;
-    let result = engine
-        .remove_container(&wish.id)
-        .and_then(|()| {
-            events.phase(Phase::Building);
-            let mut hear = hear(events);
-            engine.build(&wish, &out, until, &mut hear)
-        })
-        .and_then(|()| {
-            events.phase(Phase::Hashing);
-            let made = Made {
-                engine: &engine,
-                image_id,
-                operator,
-            };
-            place.finish(&wish, &out, &made)
-        });
-    let manifest = match result {
+    let manifest = match attempt(root, &wish, &place, &engine, operator, events) {
         Ok(manifest) => manifest,
         Err(failed) => {
             // If that fails too, the next call does it.
             let _ = engine
                 .remove_container(&wish.id)
-                .and_then(|()| place.remove());
+                .and_then(|()| place.remove())
+                .and_then(|()| pulled::sweep(root, operator));
             return Err(failed);
         }
     };
@@ -79,6 +62,31 @@ pub(crate) fn build(
     // A build that is there is not lost to what others left.
     let _ = keep::tidy(root, &wish.id, operator);
     Ok(place.built(manifest, false))
+}
+
+/// One run of the builder, from its image to the finished file.
+fn attempt(
+    root: &Root,
+    wish: &Wish,
+    place: &Place,
+    engine: &Engine,
+    operator: &str,
+    events: &Events,
+) -> Result<Manifest, Failed> {
+    let until = Instant::now() + wish.limit;
+    let out = place.begin(root, engine.name, operator)?;
+    let there = pulled::look(root, engine, &wish.image, &wish.id, operator)?;
+    let image_id = image(wish, engine, there, until, events)?;
+    engine.remove_container(&wish.id)?;
+    events.phase(Phase::Building);
+    engine.build(wish, &out, until, &mut hear(events))?;
+    events.phase(Phase::Hashing);
+    let made = Made {
+        engine,
+        image_id,
+        operator,
+    };
+    place.finish(wish, &out, &made)
 }
 
 fn hold(claims: &Claims, place: &Place) -> Result<(), Failed> {
@@ -145,9 +153,14 @@ fn check_space(root: &Root, wish: &Wish) -> Result<(), Failed> {
 }
 
 /// Makes sure that the builder's image is there; answers its content's name.
-fn image(wish: &Wish, engine: &Engine, until: Instant, events: &Events) -> Result<String, Failed> {
+fn image(
+    wish: &Wish,
+    engine: &Engine,
+    there: Option<String>,
+    until: Instant,
+    events: &Events,
+) -> Result<String, Failed> {
     let image = &wish.image;
-    let there = engine.image_id(image)?;
     match (wish.pull, there) {
         (Pull::Missing | Pull::Never, Some(id)) => return Ok(id),
         (Pull::Never, None) => {

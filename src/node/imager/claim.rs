@@ -6,10 +6,16 @@ use std::{
     fs::{File, TryLockError},
     io,
     sync::Mutex,
-    time::SystemTime,
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{place::Place, request::BuildId};
+
+/// Longest that the start of a program takes.
+const MOMENT: Duration = Duration::from_secs(1);
+/// Between two tries: another process gives no sign when it lets go.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Builds that callers on this connection were told of. The locks end with the helper.
 #[derive(Debug, Default)]
@@ -41,12 +47,20 @@ pub(super) fn share(place: &Place) -> io::Result<File> {
     Ok(file)
 }
 
-/// The build for oneself alone; `None` if somebody needs it.
+/// The build for oneself alone; `None` if somebody needs it. Must be called from a thread for blocking
+/// work.
+///
+/// A program that is just being started has all our open files for a moment, and with them the locks
+/// that we gave back: so it is tried more than once.
 pub(super) fn alone(place: &Place) -> io::Result<Option<File>> {
     let file = place.use_file()?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+    let end = Instant::now() + MOMENT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
 }

@@ -251,6 +251,12 @@ impl Engine {
             })
     }
 
+    /// Removes an image, unless somebody runs it.
+    pub(super) fn remove_image(&self, image: &str) {
+        // Another's container is no fault of the build's, and the image is that one's now.
+        let _ = self.question(&["image", "rm", image]);
+    }
+
     /// Gets an image from its registry, with the logins that the engine finds by itself.
     pub(super) fn pull(
         &self,

@@ -6,6 +6,7 @@ use super::{
     claim::{self, Claims},
     engine,
     place::Place,
+    pulled,
     request::BuildId,
 };
 use crate::{
@@ -21,9 +22,12 @@ use crate::{
 /// version.
 const KEPT: usize = 3;
 
+/// Longest wait for others to look whether a build is there.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// There is something of builds on this host.
 pub(crate) fn any(root: &Root) -> Result<bool, Failed> {
-    Ok(!Place::all(root)?.is_empty())
+    Ok(!Place::all(root)?.is_empty() || pulled::any(root))
 }
 
 /// Builds that are finished, for people.
@@ -48,7 +52,8 @@ pub(crate) fn remove(
     claims.release(&place.id);
     let mut response = RemoveBuildResponse::default();
     {
-        let _lock = lock::take(root, &place.id.lock(), operator, Duration::ZERO)?;
+        // Whoever asks for the same build holds it for a moment, and for long only while he makes it.
+        let _lock = lock::take(root, &place.id.lock(), operator, MOMENT)?;
         if place.exists() {
             response.in_use = !remove_unless_used(root, &place)?;
             if !response.in_use {
@@ -56,6 +61,8 @@ pub(crate) fn remove(
             }
         }
     }
+    // An image that stays takes room and is found by the next build; what was asked for is done.
+    let _ = pulled::sweep(root, operator);
     let _lock = lock::host(root, operator)?;
     response.host_clean = remove::leave_if_last(root, &Ledger::load(root)?)?;
     Ok(response)
@@ -82,7 +89,7 @@ pub(super) fn tidy(root: &Root, newest: &BuildId, operator: &str) -> Result<(), 
             place.remove()?;
         }
     }
-    Ok(())
+    pulled::sweep(root, operator)
 }
 
 /// Ends the container of an attempt that was cut off. The caller holds the build's lock.

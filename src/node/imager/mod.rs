@@ -3,7 +3,7 @@
 //!
 //! A build is a cache, found by the hash of its inputs: it has no owner in the ledger, because no
 //! resource needs it on this host once it was read. What lies below `/var/lib/etcd-node/builds` is
-//! ours by its place alone.
+//! ours by its place alone. Images of builders that had to be pulled go with the builds.
 
 mod build;
 mod claim;
@@ -14,6 +14,7 @@ mod line;
 mod percent;
 mod place;
 mod process;
+mod pulled;
 mod read;
 mod request;
 

@@ -212,6 +212,33 @@ async fn a_build_tells_how_it_goes_and_is_found_read_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_was_pulled_goes_with_the_last_build_that_needs_it() {
+    let host = host();
+    let service = Service::new(host.root().clone());
+    let other = || BuildImageRequest {
+        build_id: "fedcba9876543210".to_owned(),
+        ..request()
+    };
+    build(&service, request()).await.1.expect("built");
+    build(&service, other()).await.1.expect("built");
+    assert_eq!(remove(&service).await.outcome(), Outcome::Updated);
+    assert!(host.exists("/engine/image"), "another build needs it");
+    let last = RemoveBuildRequest {
+        build_id: other().build_id,
+    };
+    let removed = service.remove_build(by("ops", last)).await;
+    assert!(removed.expect("removed").into_inner().host_clean);
+    assert!(!host.exists("/engine/image"));
+    assert_eq!(calls(&host), ["pull", "run", "run", "image"]);
+
+    // What was there before stays.
+    host.write("/engine/image", "");
+    build(&service, request()).await.1.expect("built");
+    assert!(remove(&service).await.host_clean);
+    assert!(host.exists("/engine/image"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_than_a_run_is_given_only_when_asked_for() {
     let host = host();
     host.write("/srv/base/oci-layout", "{}");
