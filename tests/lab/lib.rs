@@ -10,6 +10,7 @@ pub mod archive;
 pub mod base;
 pub mod bench;
 pub mod bridge;
+pub mod build_host;
 pub mod cgroup;
 pub mod command;
 pub mod credentials;

@@ -37,6 +37,8 @@ pub struct Options {
     pub allows_delete: bool,
     /// Whether it refuses all writing.
     pub is_read_only: bool,
+    /// Where it listens, if not on loopback: hosts of a lab reach this machine by the address of their bridge.
+    pub address: Option<std::net::IpAddr>,
     /// Whether it speaks TLS. It then listens on 127.0.0.2, which is not taken for a place of plain HTTP.
     pub has_tls: bool,
 }
@@ -55,10 +57,10 @@ impl RegistryServer {
     /// Starts an empty registry on a free port and waits until it listens.
     pub async fn start(options: Options) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let address = if options.has_tls {
-            "127.0.0.2"
-        } else {
-            "127.0.0.1"
+        let address = match options.address {
+            Some(address) => address.to_string(),
+            None if options.has_tls => "127.0.0.2".to_owned(),
+            None => "127.0.0.1".to_owned(),
         };
         Self::run(directory, &format!("{address}:0"), options).await
     }

@@ -227,14 +227,14 @@ async fn what_the_engine_and_the_builder_refuse_is_told() {
     };
     let failed = fails(
         &mut station,
-        arguments(&["iso", "--system-extension-image", "ghcr.io/x/frr:v1"]),
+        arguments(&["iso", "--system-extension-image", "ghcr.io/absent/frr:v1"]),
         Kind::BuildFailed,
     )
     .await;
     // podman 5 warns of old control groups before.
     assert_eq!(
         failed.output.last().map(String::as_str),
-        Some("Error: error pulling ghcr.io/x/frr:v1: no route to host")
+        Some("Error: error pulling ghcr.io/absent/frr:v1: no route to host")
     );
     let failed = fails(&mut station, arguments(&["iso"]), Kind::OutputMissing).await;
     assert!(
@@ -255,7 +255,7 @@ async fn what_the_engine_and_the_builder_refuse_is_told() {
     // The same build by a profile on standard input, with a layout.
     let profile = BuildImageRequest {
         arguments: vec!["-".to_owned()],
-        standard_input: b"platform: nocloud\narch: amd64\nociPath: /layouts/gate\n".to_vec(),
+        standard_input: br#"{"baseProfileName":"iso","platform":"nocloud","arch":"amd64","input":{"systemExtensions":[{"ociPath":"/layouts/gate"}]}}"#.to_vec(),
         ..gated()
     };
     let (_, built) = build(&mut station.node, profile).await.expect("built");

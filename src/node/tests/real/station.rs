@@ -78,6 +78,10 @@ impl Station {
         self.reconnect().await;
     }
 
+    pub(crate) fn host(&self) -> &Host {
+        &self.lab.hosts()[0]
+    }
+
     pub(crate) fn address(&self) -> String {
         self.lab.hosts()[0].address().to_string()
     }
