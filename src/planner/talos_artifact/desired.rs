@@ -231,6 +231,17 @@ impl Desired {
         }
     }
 
+    /// Id of the build of the image that stays on the build host, because it can be fetched from nowhere
+    /// else.
+    pub fn kept_build(&self) -> Option<String> {
+        match &self.source {
+            Source::Imager(inputs) if self.artifact.is_none() => {
+                Some(inputs.build_id(self.imager_output()?, &self.variant.platform))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether bytes of the image have to pass through this machine to get everywhere.
     pub(super) fn keeps_bytes(&self) -> bool {
         let uploads = |target: &Target| target.transfer == Transfer::Upload;

@@ -1,9 +1,14 @@
 //! The imager: what it is told, and the id of what it makes.
 
+mod profile;
+
 use serde::{Deserialize, Serialize};
 
 use super::{platform::Architecture, reference::Variant, release::TalosVersion};
 use crate::rendered::sha256;
+
+pub use profile::ImagerLayout;
+pub(super) use profile::{LAYOUT, layout_fault};
 
 /// Format of the text that ids are made of. Another number gives every image another id.
 const FORMAT: u32 = 1;
@@ -55,7 +60,42 @@ pub enum ImagerOutput {
     Installer,
 }
 
+/// How the imager is run once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagerRun {
+    /// Arguments, without the program's name.
+    pub arguments: Vec<String>,
+    /// What it reads on its standard input; empty for nothing.
+    pub input: String,
+    /// Directories of the build host that it sees.
+    pub layouts: Vec<ImagerLayout>,
+}
+
 impl ImagerInputs {
+    /// Id of one run on a build host: what it makes follows from the inputs, from what is asked for,
+    /// and for whom.
+    pub fn build_id(&self, output: ImagerOutput, platform: &str) -> String {
+        sha256(format!("{}/{output:?}/{platform}", self.id()).as_bytes())
+    }
+
+    /// How one run is started: by flags, or by a profile where an image lies in a layout, which no
+    /// flag names.
+    pub fn run(&self, output: ImagerOutput, platform: &str) -> ImagerRun {
+        let layouts = self.layouts(output);
+        if layouts.is_empty() {
+            return ImagerRun {
+                arguments: self.arguments(output, platform, false),
+                input: String::new(),
+                layouts,
+            };
+        }
+        ImagerRun {
+            arguments: vec!["-".to_owned()],
+            input: self.profile(output, platform),
+            layouts,
+        }
+    }
+
     /// Id of what comes out: 64 lower-case hexadecimal digits, the same for the same inputs.
     pub fn id(&self) -> String {
         let text = serde_json::to_string(&(FORMAT, self)).expect("texts and numbers are JSON");
@@ -65,15 +105,7 @@ impl ImagerInputs {
     /// Arguments for one run, without the program's name. `platform` is that of the output, since an
     /// installer may be for another one than the image; `insecure` lets it pull by plain HTTP.
     pub fn arguments(&self, output: ImagerOutput, platform: &str, insecure: bool) -> Vec<String> {
-        let profile = match output {
-            ImagerOutput::Iso => "iso",
-            ImagerOutput::Installer => "installer",
-            // With secure boot there is a profile for one platform only; the flag says which it is.
-            ImagerOutput::Disk if self.secure_boot => "metal",
-            ImagerOutput::Disk => platform,
-        };
-        let secure = if self.secure_boot { "secureboot-" } else { "" };
-        let mut arguments = vec![format!("{secure}{profile}")];
+        let mut arguments = vec![self.base_profile(output, platform)];
         let mut flag = |name: &str, value: &str| {
             arguments.push(format!("--{name}"));
             arguments.push(value.to_owned());
@@ -86,10 +118,9 @@ impl ImagerInputs {
         for image in &self.extension_images {
             flag("system-extension-image", image);
         }
-        // Before Talos 1.10 the kernel's arguments of an installer came from the machine
-        // configuration, and the imager refuses META for one in any version.
+        // The imager refuses META for an installer in any version.
         let is_installer = output == ImagerOutput::Installer;
-        if !is_installer || self.secure_boot || self.version.at_least(1, 10) {
+        if self.passes_kernel_args(output) {
             for argument in &self.kernel_args {
                 flag("extra-kernel-arg", argument);
             }
@@ -110,6 +141,24 @@ impl ImagerInputs {
             arguments.push("--insecure".to_owned());
         }
         arguments
+    }
+
+    /// Name of the profile that a run begins with.
+    fn base_profile(&self, output: ImagerOutput, platform: &str) -> String {
+        let profile = match output {
+            ImagerOutput::Iso => "iso",
+            ImagerOutput::Installer => "installer",
+            // With secure boot there is a profile for one platform only; the flag says which it is.
+            ImagerOutput::Disk if self.secure_boot => "metal",
+            ImagerOutput::Disk => platform,
+        };
+        let secure = if self.secure_boot { "secureboot-" } else { "" };
+        format!("{secure}{profile}")
+    }
+
+    /// Before Talos 1.10 the kernel's arguments of an installer came from the machine configuration.
+    fn passes_kernel_args(&self, output: ImagerOutput) -> bool {
+        output != ImagerOutput::Installer || self.secure_boot || self.version.at_least(1, 10)
     }
 
     /// Name of the file that a run leaves in its output directory; a disk image may have another

@@ -24,7 +24,8 @@ pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
 pub use file::{ContentKind, Format, normalised, volid};
 pub use imager::{
-    ImagerInputs, ImagerOutput, ImagerOverlay, default_base_installer, default_imager,
+    ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,
+    default_imager,
 };
 pub use observed::{Absent, Begun, Bytes, LocalSeen, Observed, StorageSeen, TagSeen};
 pub use offer::{Offer, check_offer};

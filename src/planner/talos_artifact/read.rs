@@ -6,7 +6,7 @@ use super::{
     desired::{Desired, Installer, Source, Tagged, Target, Transfer},
     extension,
     file::{self, Format},
-    imager::{ImagerInputs, ImagerOverlay, default_base_installer, default_imager},
+    imager::{self, ImagerInputs, ImagerOverlay, default_base_installer, default_imager},
     platform::{Architecture, PLATFORMS, Platform},
     reference::{self, FactoryUrl, PUBLIC_FACTORY, Variant},
     release::{KubernetesVersion, TalosVersion},
@@ -437,7 +437,14 @@ fn imager(wish: &Wish, variant: &Variant, problems: &mut Problems) -> Option<Ima
         }
     }
     for ([attribute, member], image) in &images {
-        if let Some(fault) = reference::image_fault(image) {
+        // The engine on the build host starts the imager, and takes it from its own store.
+        let is_imager = member == "imager";
+        let fault = if !is_imager && image.starts_with(imager::LAYOUT) {
+            imager::layout_fault(image)
+        } else {
+            reference::image_fault(image)
+        };
+        if let Some(fault) = fault {
             problems.error(
                 &[attribute, member],
                 "Invalid image",
@@ -472,7 +479,12 @@ fn imager(wish: &Wish, variant: &Variant, problems: &mut Problems) -> Option<Ima
 
 /// The overlay as flags: options are text there, and text after `@` is the name of a file.
 fn imager_overlay(overlay: &OverlayWish, problems: &mut Problems) -> ImagerOverlay {
-    if let Some(fault) = reference::image_fault(&overlay.image) {
+    let fault = if overlay.image.starts_with(imager::LAYOUT) {
+        imager::layout_fault(&overlay.image)
+    } else {
+        reference::image_fault(&overlay.image)
+    };
+    if let Some(fault) = fault {
         problems.error(&["overlay", "image"], "Invalid image", fault);
     }
     let mut options = Vec::new();

@@ -1,5 +1,7 @@
 //! What our applies wrote: the measure of drift, and the list of what may be removed.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -26,6 +28,9 @@ pub struct Recorded {
     /// The factory's own installer, where it is used as it is.
     #[serde(default)]
     pub factory_installer: Option<RecordedInstaller>,
+    /// Ids of builds that may lie on the build host.
+    #[serde(default)]
+    pub builds: BTreeSet<String>,
 }
 
 /// The factory's own installer.
@@ -130,6 +135,7 @@ impl Recorded {
 
     /// Writes down what a step did.
     pub fn note(&mut self, desired: &Desired, step: &Step, done: &Done) {
+        self.builds.extend(done.build.clone());
         match step {
             Step::EnsureSchematic { .. } => {
                 self.schematic = desired.schematic_id().map(ToString::to_string);
@@ -202,6 +208,13 @@ impl Recorded {
             } => self.files.retain(|file| !file.is_at(storage, node, volume)),
             Step::RemoveLocal { path } => self.local.retain(|local| local.path != *path),
         }
+    }
+
+    /// Builds that may lie on the build host and are not needed there once everything is in its place.
+    pub fn spare_builds(&self, desired: &Desired) -> Vec<String> {
+        let kept = desired.kept_build();
+        let spare = self.builds.iter().filter(|id| Some(*id) != kept.as_ref());
+        spare.cloned().collect()
     }
 
     /// Forgets files that are gone and not wanted any more.

@@ -155,6 +155,8 @@ pub struct Done {
     pub bytes: Option<Bytes>,
     /// Digest in the registry, after pushing, copying or publishing.
     pub digest: Option<String>,
+    /// Id of a build that may lie on the build host now.
+    pub build: Option<String>,
 }
 
 impl Step {

@@ -47,10 +47,11 @@ fn alone(desired: &Desired, problems: &mut Problems) {
     if is_alone {
         problems.warning(
             &["artifact_repository"],
-            "The image is kept nowhere",
+            "The image is kept on the build host only",
             "No two runs of the imager make the same bytes, and nothing can fetch an image from a \
-             storage. If a file is lost, or another machine runs this, the image is built again. \
-             artifact_repository keeps it in a registry.",
+             storage. A file that is lost is sent again from the build host, which keeps its last \
+             three builds; once it is gone there, the image is built again. artifact_repository keeps \
+             it in a registry.",
         );
     }
 }

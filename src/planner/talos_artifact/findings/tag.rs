@@ -147,12 +147,20 @@ fn tag(
             .kept
             .contains(&format!("{}@{digest}", place.repository));
         if is_kept {
-            Finding::step(Step::RestoreTag {
+            return Finding::step(Step::RestoreTag {
                 place: place.clone(),
                 digest: digest.to_owned(),
-            })
-        } else {
-            write(seen.is_some())
+            });
+        }
+        match seen {
+            // Lost here, and made anew by somebody else: no reason to make it once more.
+            Some(seen) if seen.content.as_deref() == Some(content) => {
+                Finding::step(Step::AdoptTag {
+                    place: place.clone(),
+                    digest: seen.digest.clone(),
+                })
+            }
+            seen => write(seen.is_some()),
         }
     };
     match (seen, same) {

@@ -127,3 +127,52 @@ fn every_input_is_part_of_the_id() {
         assert_ne!(other.id(), inputs().id(), "change {index}");
     }
 }
+
+#[test]
+fn an_image_from_a_directory_needs_a_profile() {
+    let mut inputs = inputs();
+    inputs
+        .extension_images
+        .push("oci:/srv/layouts/frr".to_owned());
+    inputs.base_installer = "oci:/srv/layouts/installer-base".to_owned();
+    inputs.overlay = Some(ImagerOverlay {
+        image: "ghcr.io/siderolabs/sbc-raspberrypi:v0.1.0".to_owned(),
+        name: "rpi_generic".to_owned(),
+        options: vec![("a".to_owned(), "b".to_owned())],
+    });
+    let check = |output, expected: Expect| {
+        let run = inputs.run(output, "metal");
+        let layouts: Vec<String> = run
+            .layouts
+            .iter()
+            .map(|layout| format!("{}: {}", layout.name, layout.path))
+            .collect();
+        let text = [run.arguments, layouts, vec![run.input]].concat();
+        expected.assert_eq(&text.join("\n"));
+    };
+    check(
+        ImagerOutput::Iso,
+        expect![[r#"
+        -
+        extension-1: /srv/layouts/frr
+        {"arch":"amd64","baseProfileName":"iso","customization":{"extraKernelArgs":["-console","console=ttyS0"],"metaContents":[{"key":10,"value":"a=b"}]},"input":{"overlayInstaller":{"imageRef":"ghcr.io/siderolabs/sbc-raspberrypi:v0.1.0"},"systemExtensions":[{"imageRef":"ghcr.io/sulibot/talos-frr-extension:v1.0.18"},{"ociPath":"/layouts/extension-1"}]},"overlay":{"image":{"imageRef":"ghcr.io/siderolabs/sbc-raspberrypi:v0.1.0"},"name":"rpi_generic","options":{"a":"b"}},"platform":"metal"}"#]],
+    );
+    check(
+        ImagerOutput::Installer,
+        expect![[r#"
+        -
+        base-installer: /srv/layouts/installer-base
+        extension-1: /srv/layouts/frr
+        {"arch":"amd64","baseProfileName":"installer","customization":{"extraKernelArgs":["-console","console=ttyS0"]},"input":{"baseInstaller":{"ociPath":"/layouts/base-installer"},"overlayInstaller":{"imageRef":"ghcr.io/siderolabs/sbc-raspberrypi:v0.1.0"},"systemExtensions":[{"imageRef":"ghcr.io/sulibot/talos-frr-extension:v1.0.18"},{"ociPath":"/layouts/extension-1"}]},"overlay":{"image":{"imageRef":"ghcr.io/siderolabs/sbc-raspberrypi:v0.1.0"},"name":"rpi_generic","options":{"a":"b"}},"platform":"metal"}"#]],
+    );
+    // A run of which no image lies in a directory goes by flags.
+    inputs_by_flags();
+}
+
+fn inputs_by_flags() {
+    let mut inputs = inputs();
+    inputs.base_installer = "oci:/srv/layouts/installer-base".to_owned();
+    let run = inputs.run(ImagerOutput::Iso, "nocloud");
+    assert_eq!(run.arguments[0], "iso");
+    assert!(run.input.is_empty() && run.layouts.is_empty());
+}

@@ -265,13 +265,13 @@ fn modes_have_attributes_of_their_own() {
         },
         &expect![[r#"
             E image_format: The image would go nowhere: Give it a place: proxmox, artifact_repository or local_file; or image_format = "none" for an installer alone.
-            W artifact_repository: The image is kept nowhere: No two runs of the imager make the same bytes, and nothing can fetch an image from a storage. If a file is lost, or another machine runs this, the image is built again. artifact_repository keeps it in a registry."#]],
+            W artifact_repository: The image is kept on the build host only: No two runs of the imager make the same bytes, and nothing can fetch an image from a storage. A file that is lost is sent again from the build host, which keeps its last three builds; once it is gone there, the image is built again. artifact_repository keeps it in a registry."#]],
     );
     check(
         imager_wish(),
         |wish| wish.artifact_repository = None,
         &expect![
-            "W artifact_repository: The image is kept nowhere: No two runs of the imager make the same bytes, and nothing can fetch an image from a storage. If a file is lost, or another machine runs this, the image is built again. artifact_repository keeps it in a registry."
+            "W artifact_repository: The image is kept on the build host only: No two runs of the imager make the same bytes, and nothing can fetch an image from a storage. A file that is lost is sent again from the build host, which keeps its last three builds; once it is gone there, the image is built again. artifact_repository keeps it in a registry."
         ],
     );
     check(
