@@ -22,6 +22,7 @@ mod wish;
 
 pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
+pub use findings::forget_unreachable;
 pub use file::{ContentKind, Format, normalised, volid};
 pub use imager::{
     ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,

@@ -1,11 +1,13 @@
 //! The imager in a container on a build host: has it run, and fetches what it made.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use host::proto::{
-    BuildImageEvent, BuildImageRequest, BuiltImage, ReadBuildRequest, RemoveBuildRequest,
+    BuildImageEvent, BuildImageRequest, BuiltImage, Failure, OciLayout, ProbeEngineRequest,
+    ReadBuildRequest, RemoveBuildRequest,
     build_image_event::{Event, Phase},
     build_image_request::Pull,
+    failure::Kind,
     read_build_response::Part,
 };
 use planner::{
@@ -18,7 +20,7 @@ use tokio::{fs::File, io::AsyncWriteExt};
 use tonic::{Response, Status};
 
 use super::{factory::Fetched, fault::Fault, images, progress::Progress, wish::BuildHost};
-use crate::{context::Context, hosts::Hosts};
+use crate::{context::Context, executor::Retry, hosts::Hosts, report::Trouble};
 
 /// A host with a container engine.
 pub(super) struct Builder {
@@ -48,40 +50,92 @@ impl Builder {
     }
 
     /// Has the imager make `output`, or finds what it made for somebody else, and brings it to `to`.
-    /// The second is whether it is packed with zstd.
+    /// The second is whether it is packed with zstd. The build stays on the host until [`Self::let_go`].
     pub(super) async fn build(
         &self,
         inputs: &ImagerInputs,
         output: ImagerOutput,
         platform: &str,
+        limit: Duration,
         to: &Path,
     ) -> Result<(Fetched, bool), Fault> {
+        let run = inputs.run(output, platform);
+        let layouts = run.layouts.into_iter().map(|layout| OciLayout {
+            name: layout.name,
+            path: layout.path,
+        });
         let request = BuildImageRequest {
-            build_id: build_id(inputs, output, platform),
+            build_id: inputs.build_id(output, platform),
             engine: self.engine.clone(),
             image: inputs.imager.clone(),
-            arguments: inputs.arguments(output, platform, false),
+            arguments: run.arguments,
+            standard_input: run.input.into_bytes(),
             output: inputs.output_name(output, platform),
+            layouts: layouts.collect(),
             pull: Pull::Missing.into(),
             // Until 1.11 the imager mounted disk images by loop devices.
             privileged: output == ImagerOutput::Disk && !inputs.version.at_least(1, 12),
+            timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1),
             ..BuildImageRequest::default()
         };
-        let build_id = request.build_id.clone();
         let is_packed = Path::new(&request.output)
             .extension()
             .is_some_and(|extension| extension == "zst");
-        let built = self.run(request).await?;
+        let build_id = request.build_id.clone();
+        let built = match self.run(request).await {
+            Ok(built) => built,
+            Err(fault) => {
+                // The host has said that nothing was made: then nothing of ours is needed there.
+                if said(&fault).is_some_and(|kind| kind != Kind::Locked) {
+                    let _ = self.let_go(&build_id).await;
+                }
+                return Err(fault);
+            }
+        };
         let fetched = self.fetch(&built, to).await?;
+        Ok((fetched, is_packed))
+    }
+
+    /// Looks whether the host could build now, and changes nothing there.
+    pub(super) async fn probe(&self) -> Result<(), Fault> {
+        let request = ProbeEngineRequest {
+            engine: self.engine.clone(),
+        };
+        let probe = self
+            .hosts
+            .call(&self.key, "ProbeEngine", |mut client| async move {
+                client.probe_engine(request).await
+            });
+        probe.await?;
+        Ok(())
+    }
+
+    /// Gives a build free for removal; one that somebody else reads stays.
+    pub(super) async fn let_go(&self, build_id: &str) -> Result<(), Fault> {
+        let request = RemoveBuildRequest {
+            build_id: build_id.to_owned(),
+        };
         let removed = self
             .hosts
             .call(&self.key, "RemoveBuild", |mut client| async move {
-                client.remove_build(RemoveBuildRequest { build_id }).await
+                client.remove_build(request).await
             });
-        if let Err(trouble) = removed.await {
-            tracing::warn!(error = %trouble, "a build stays on the build host");
+        match removed.await.map_err(Fault::from) {
+            // Somebody makes it anew just now, and removes it himself.
+            Err(fault) if said(&fault) == Some(Kind::Locked) => Ok(()),
+            removed => removed.map(|_| ()),
         }
-        Ok((fetched, is_packed))
+    }
+
+    /// Whether the same can succeed soon. A host that is away is waited for, but not forever: a build
+    /// goes on without us, and is found again.
+    pub(super) fn retry(&self, trouble: &Trouble) -> Retry {
+        self.hosts.retry(trouble)
+    }
+
+    /// The host, as it was named.
+    pub(super) fn host(&self) -> &str {
+        &self.hosts.target(&self.key).host
     }
 
     async fn run(&self, request: BuildImageRequest) -> Result<BuiltImage, Fault> {
@@ -94,7 +148,7 @@ impl Builder {
                     match event {
                         Event::Finished(built) => return Ok(Response::new(built)),
                         Event::WaitingFor(whom) => {
-                            tracing::info!(what, whom, "another build of it goes on");
+                            tracing::info!(what, whom, "somebody else makes it: waiting");
                         }
                         Event::Phase(phase) => {
                             let phase = match Phase::try_from(phase).unwrap_or_default() {
@@ -163,8 +217,10 @@ impl Builder {
     }
 }
 
-/// Id of one run: what is made is decided by the inputs, by what is asked for, and for whom.
-fn build_id(inputs: &ImagerInputs, output: ImagerOutput, platform: &str) -> String {
-    let text = format!("{}/{output:?}/{platform}", inputs.id());
-    hex::encode(Sha256::digest(text.as_bytes()))
+/// What kind of failure the host told, if it told one.
+fn said(fault: &Fault) -> Option<Kind> {
+    match fault {
+        Fault::Builder(Trouble::Call { source, .. }) => source.failure().map(Failure::kind),
+        _ => None,
+    }
 }

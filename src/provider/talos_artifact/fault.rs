@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use host::proto::{Failure, failure::Kind};
 use tf_plugin::{Diagnostic, Path};
 
 use super::{factory, images};
@@ -57,8 +58,7 @@ impl Fault {
     pub(super) fn retry(&self) -> Retry {
         match self {
             Self::Wait(_) => Retry::NotYet,
-            // The build goes on without us, and is found again.
-            Self::Builder(trouble) if trouble.is_unreachable() => Retry::Transient,
+            Self::Image(images::Error::Busy { .. }) => Retry::NotYet,
             // The clients have tried again already, as often as it makes sense.
             _ => Retry::Permanent,
         }
@@ -103,7 +103,7 @@ impl Fault {
 
     fn place(&self) -> Option<Path> {
         match self {
-            Self::Builder(_) => Some(Path::attribute("builder")),
+            Self::Builder(trouble) => Some(builder_place(trouble)),
             Self::NoProxmox => Some(Path::attribute("proxmox")),
             Self::Refused { place, .. } => place.map(Path::attribute),
             Self::Registry(error) if matches!(**error, registry::Error::OtherContent { .. }) => {
@@ -114,10 +114,28 @@ impl Fault {
     }
 }
 
+/// The attribute that decides about a trouble on the build host: which host it is, or what runs there.
+fn builder_place(trouble: &Trouble) -> Path {
+    let builder = Path::attribute("builder");
+    let is_host = match trouble {
+        Trouble::Connect { .. } => true,
+        Trouble::Call { source, .. } => {
+            let kind = source.failure().map(Failure::kind);
+            source.is_lost() || matches!(kind, Some(Kind::EngineUnavailable | Kind::DiskFull))
+        }
+        _ => false,
+    };
+    if is_host {
+        builder.member("host")
+    } else {
+        builder
+    }
+}
+
 impl Told for Fault {
     fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
         if let Self::Builder(trouble) = self {
-            return trouble.diagnostic(summary).at(Path::attribute("builder"));
+            return trouble.diagnostic(summary).at(builder_place(trouble));
         }
         let parts = [sentence(&self.line()), report::hint(&self.hint())];
         report::told(summary, &parts, self.place())

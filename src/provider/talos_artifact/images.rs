@@ -6,7 +6,6 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use planner::talos_artifact::Begun;
@@ -25,6 +24,12 @@ pub(crate) enum Error {
     /// The system refuses.
     #[error("using {path} failed", path = path.display())]
     File { path: PathBuf, source: io::Error },
+    /// Another process has it in hand.
+    #[error("{by} works with the same image on this machine")]
+    Busy {
+        /// Who.
+        by: String,
+    },
     /// The bytes are not those that were wanted.
     #[error("SHA-256 of {place} is {found}, wanted {wanted}")]
     Checksum {
@@ -43,6 +48,7 @@ impl Error {
                 "see that there is space and permission at {}; XDG_CACHE_HOME names another place.",
                 path.display()
             ),
+            Self::Busy { .. } => "wait until that is done, or end it.".to_owned(),
             Self::Checksum { place, .. } => {
                 format!(
                     "do not use {place} before you know why it was changed since it was recorded. If a \
@@ -95,47 +101,61 @@ pub(super) struct Slot {
     _lock: File,
 }
 
-/// How often a slot that is taken is tried: a wait in a system call could not be cut off.
-const PAUSE: Duration = Duration::from_millis(100);
-
 impl Slot {
-    /// Waits for other processes that want the same content.
-    pub(super) async fn lock(content: &str) -> Result<Self, Error> {
-        Self::lock_in(directory(content).ok_or(Error::NoPlace)?).await
+    /// Takes the place of this content for `operator`.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while another process has it.
+    pub(super) async fn lock(content: &str, operator: &str) -> Result<Self, Error> {
+        let directory = directory(content).ok_or(Error::NoPlace)?;
+        Self::lock_in(directory, operator.to_owned()).await
     }
 
-    async fn lock_in(directory: PathBuf) -> Result<Self, Error> {
-        loop {
-            if let Some(slot) = Self::try_lock(&directory)? {
-                return Ok(slot);
+    async fn lock_in(directory: PathBuf, operator: String) -> Result<Self, Error> {
+        blocking(move || {
+            let failed = |source| Error::File {
+                path: directory.clone(),
+                source,
+            };
+            loop {
+                fs::create_dir_all(&directory).map_err(failed)?;
+                let path = directory.join("lock");
+                let opened = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(&path);
+                let mut lock = match opened {
+                    Ok(lock) => lock,
+                    // Its former holder was just clearing it away.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(failed(error)),
+                };
+                match lock.try_lock() {
+                    Ok(()) => {}
+                    Err(TryLockError::WouldBlock) => {
+                        let by = fs::read_to_string(&path).unwrap_or_default();
+                        let by = if by.is_empty() {
+                            "somebody else".to_owned()
+                        } else {
+                            by
+                        };
+                        return Err(Error::Busy { by });
+                    }
+                    Err(TryLockError::Error(error)) => return Err(failed(error)),
+                }
+                if is_same(&lock, &path) {
+                    lock.set_len(0).map_err(failed)?;
+                    lock.write_all(operator.as_bytes()).map_err(failed)?;
+                    return Ok(Self {
+                        directory: directory.clone(),
+                        _lock: lock,
+                    });
+                }
             }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// `None` if somebody else has it.
-    fn try_lock(directory: &Path) -> Result<Option<Self>, Error> {
-        let failed = |source| Error::File {
-            path: directory.to_owned(),
-            source,
-        };
-        fs::create_dir_all(directory).map_err(failed)?;
-        let path = directory.join("lock");
-        let lock = match File::create(&path) {
-            Ok(lock) => lock,
-            // Its former holder was just clearing it away.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        Ok(is_same(&lock, &path).then(|| Self {
-            directory: directory.to_owned(),
-            _lock: lock,
-        }))
+        })
+        .await
     }
 
     /// Where the image is written before it is whole.
@@ -175,15 +195,13 @@ impl Slot {
         self.directory.join("image.json")
     }
 
-    /// The image, if a former run got it here whole.
-    pub(super) fn found(&self) -> Option<Fetched> {
+    /// The image, if a former run got it here whole and it is still that: one that was damaged since
+    /// would be refused by each storage, and never be fetched anew.
+    pub(super) async fn found(&self) -> Option<Fetched> {
         let text = fs::read(self.record()).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
-        let found = fs::metadata(self.image()).ok()?;
-        (found.len() == record.size_bytes).then_some(Fetched {
-            size_bytes: record.size_bytes,
-            sha256: record.sha256,
-        })
+        let found = look(self.image()).await.ok()??;
+        (found.size_bytes == record.size_bytes && found.sha256 == record.sha256).then_some(found)
     }
 
     /// Takes what was written as the image, unpacked if it is packed with zstd.
@@ -340,7 +358,7 @@ mod tests {
     use super::*;
 
     async fn slot(directory: &Path) -> Slot {
-        Slot::lock_in(directory.join("images/1"))
+        Slot::lock_in(directory.join("images/1"), "one".to_owned())
             .await
             .expect("a slot")
     }
@@ -349,7 +367,7 @@ mod tests {
     async fn an_image_is_found_again_until_it_is_cleared_away() {
         let directory = tempfile::tempdir().expect("a directory");
         let first = slot(directory.path()).await;
-        assert_eq!(first.found(), None);
+        assert_eq!(first.found().await, None);
         fs::write(
             first.unfinished(),
             zstd::encode_all(&b"image"[..], 3).expect("packed"),
@@ -364,12 +382,23 @@ mod tests {
         assert_eq!(image.sha256, hex::encode(Sha256::digest(b"image")));
         drop(first);
         let second = slot(directory.path()).await;
-        assert_eq!(second.found(), Some(image.clone()));
+        assert_eq!(second.found().await, Some(image.clone()));
         let place = directory.path().join("out/x.raw");
         copy(second.image(), place.clone()).await.expect("a copy");
         assert_eq!(look(place).await.expect("looked"), Some(image));
         second.clear();
-        assert_eq!(slot(directory.path()).await.found(), None);
+        assert_eq!(slot(directory.path()).await.found().await, None);
+    }
+
+    #[tokio::test]
+    async fn who_has_an_image_in_hand_is_told_to_others() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = slot(directory.path()).await;
+        let place = directory.path().join("images/1");
+        let second = Slot::lock_in(place.clone(), "two".to_owned()).await;
+        assert!(matches!(second, Err(Error::Busy { by }) if by == "one"));
+        drop(first);
+        assert!(Slot::lock_in(place, "two".to_owned()).await.is_ok());
     }
 
     #[tokio::test]
@@ -383,7 +412,7 @@ mod tests {
         };
         first.finish(image, false).await.expect("an image");
         fs::write(first.image(), "im").expect("a file");
-        assert_eq!(first.found(), None);
+        assert_eq!(first.found().await, None);
     }
 
     #[tokio::test]

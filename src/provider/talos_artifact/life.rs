@@ -1,11 +1,13 @@
 //! Plan, create, read, update and delete an artifact or a copy.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use planner::{
     facts::Fact,
     problem::Problems,
-    talos_artifact::{self as planner_artifact, Desired, Observed, Offer, Source, check_offer},
+    talos_artifact::{
+        self as planner_artifact, Desired, Observed, Offer, Source, Step, check_offer,
+    },
 };
 use tf_plugin::{
     Diagnostic, Diagnostics, Path, Value,
@@ -30,6 +32,9 @@ use crate::{
     services::Services,
     session, timeouts,
 };
+
+/// Longest wait of a plan for the build host: its engine may be busy with another's image.
+const PROBE: Duration = Duration::from_secs(20);
 
 /// Which of the two resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,6 +303,43 @@ async fn plan_creation(
     }
     let seen = look::observe(&context, desired, &nothing, Depth::Plan).await;
     obstacles(desired, &seen, is_open, diagnostics);
+    let steps = planner_artifact::plan(desired, &seen).steps;
+    diagnostics.extend(build_host(&context, read, &steps).await);
+}
+
+/// Warns if something is to be built and the build host could not do it now: it may be made, or
+/// mended, before the apply.
+async fn build_host(context: &Arc<Context>, read: &wish::Read, steps: &[Step]) -> Diagnostics {
+    let builds = |step: &Step| matches!(step, Step::Build { .. });
+    let (Some(desired), Some(host), true) =
+        (&read.desired, &read.builder, steps.iter().any(builds))
+    else {
+        return Diagnostics::new();
+    };
+    let builder = match Builder::new(context, host.clone()) {
+        Ok(builder) => builder,
+        Err(diagnostics) => return diagnostics,
+    };
+    let mut diagnostics = Diagnostics::new();
+    let summary = format!(
+        "{}: {} cannot build it now",
+        called(desired),
+        builder.host()
+    );
+    match tokio::time::timeout(PROBE, builder.probe()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => {
+            let mut warning = fault.diagnostic(summary);
+            warning.severity = tf_plugin::Severity::Warning;
+            diagnostics.push(warning);
+        }
+        Err(_) => {
+            let detail = format!("It did not answer within {} s.", PROBE.as_secs());
+            let place = Path::attribute("builder").member("host");
+            diagnostics.push(Diagnostic::warning(summary, detail).at(place));
+        }
+    }
+    diagnostics
 }
 
 /// Whether something of a copy's source is known only after another apply.
@@ -374,6 +416,11 @@ async fn plan_update(
     planned.set("drift", Value::List(Vec::new()));
     let has_drift = !common::texts(prior, "drift").is_empty();
     if plan.steps.is_empty() && !has_drift {
+        // Another wish is another status, though nothing is to be done for it: a node that went away and
+        // is wanted no more does not keep it from being ready.
+        if *planned != *prior {
+            common::unknown(planned, &["status"]);
+        }
         obstacles(desired, &observed, false, diagnostics);
         return;
     }
@@ -393,6 +440,9 @@ async fn plan_update(
         diagnostics.extend(offered(&context.services, wish, desired).await);
     }
     obstacles(desired, &observed, false, diagnostics);
+    if let Setup::Ready(context) = setup {
+        diagnostics.extend(build_host(context, read, &plan.steps).await);
+    }
 }
 
 pub(super) async fn create(kind: Kind, setup: &Setup, change: Change) -> Outcome {
@@ -486,7 +536,7 @@ async fn run(
     }
     let work = ArtifactWork::new(context, &desired, builder, before, limits.timeout);
     let result = executor::run(&work, limits).await;
-    let (observed, warnings) = work.end(result.is_ok());
+    let (observed, warnings) = work.end(result.is_ok()).await;
     let failed = result.err().map(|error| {
         report::run(
             &what,
@@ -560,7 +610,9 @@ async fn try_delete(
     let before = stored(&current.private)?;
     let state = &current.state;
     let server_id = server_id(kind, state, state, Some(&context.services));
-    let Case { desired, .. } = case(kind, &context, state, server_id)?;
+    let Case { desired, host } = case(kind, &context, state, server_id)?;
+    let host = host.filter(|_| !before.recorded.builds.is_empty());
+    let builder = host.map(|host| Builder::new(&context, host)).transpose()?;
     let seen = look::observe(&context, &desired, &before, Depth::Plan).await;
     let forgets = state.get("forget_unreachable").as_bool() == Some(true);
     let mut diagnostics = Diagnostics::new();
@@ -591,9 +643,9 @@ async fn try_delete(
     let steps = planner_artifact::plan_removal(&seen);
     let what = called(&desired);
     let limits = limits(&context, state, "delete");
-    let work = ArtifactWork::new(&context, &desired, None, seen, limits.timeout).removing(steps);
+    let work = ArtifactWork::new(&context, &desired, builder, seen, limits.timeout).removing(steps);
     let result = executor::run(&work, limits).await;
-    let (observed, warnings) = work.end(result.is_ok());
+    let (observed, warnings) = work.end(result.is_ok()).await;
     diagnostics.extend(warnings);
     if let Err(error) = result {
         let next = "What is left stays in the state; run destroy again.";

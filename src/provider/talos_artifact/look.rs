@@ -175,7 +175,7 @@ pub(super) fn reference(text: &str) -> Result<Reference, Fault> {
     Ok(text.parse::<Reference>().map_err(registry::Error::from)?)
 }
 
-async fn tag(services: &Services, place: &Tagged) -> Result<Option<TagSeen>, Fault> {
+pub(super) async fn tag(services: &Services, place: &Tagged) -> Result<Option<TagSeen>, Fault> {
     let registries = services.registries()?;
     let at = reference(&place.to_string())?;
     let Some(manifest) = registries.read(&at).await? else {

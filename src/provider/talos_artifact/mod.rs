@@ -2,6 +2,7 @@
 //! they are booted and installed from.
 
 mod build;
+mod claim;
 mod copy;
 pub(crate) mod factory;
 mod fault;

@@ -77,7 +77,9 @@ fn attributes() -> Vec<Attribute> {
         ),
         texts(
             "extension_images",
-            "Images of extensions, for the imager: `REPOSITORY:TAG`, best with `@sha256:…`.",
+            "Images of extensions, for the imager: `REPOSITORY:TAG`, best with `@sha256:…`. The imager \
+             pulls them without a login. `oci:/DIRECTORY` is a directory of the build host in the OCI \
+             image layout, for what is private or has no network; other content needs another path.",
         ),
         text(
             "image_format",
@@ -86,7 +88,8 @@ fn attributes() -> Vec<Attribute> {
         text(
             "artifact_repository",
             "Repository of a registry in which the image is kept as an OCI artifact. The next machine \
-             that wants the same image finds it there, instead of building it again.",
+             that wants the same image finds it there, instead of building it again; while one builds \
+             it, a tag `claim-…` says who to those who want it too.",
         ),
     ];
     attributes.extend(shared::target_attributes());
@@ -132,7 +135,9 @@ fn blocks() -> Vec<NestedBlock> {
         ),
         single(
             "builder",
-            "The host on which the imager runs, reached by SSH as the provider's `ssh` block says.",
+            "The host on which the imager runs, in a container of podman or docker, reached by SSH as the \
+             provider's `ssh` block says. Nothing stays there but the image that can be fetched from \
+             nowhere else, until the resource goes.",
             vec![
                 Attribute::required("host", Type::String, "Name or address."),
                 Attribute::optional("port", Type::Number, "SSH port. Default: `22`."),
@@ -145,12 +150,13 @@ fn blocks() -> Vec<NestedBlock> {
                 ),
                 text(
                     "imager",
-                    "Image of the imager. Default: the project's own, for the Talos version.",
+                    "Image of the imager. Pulled if the engine does not have it, with the host's own login. \
+                     Default: the project's own, for the Talos version.",
                 ),
                 text(
                     "base_installer",
-                    "Image that the installer is made from. Default: the project's own, for the Talos \
-                     version.",
+                    "Image that the installer is made from; `oci:/DIRECTORY` as in `extension_images`. \
+                     Default: the project's own, for the Talos version.",
                 ),
             ],
         ),

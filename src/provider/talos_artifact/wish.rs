@@ -145,8 +145,16 @@ fn without(values: &Value, name: &str) -> Value {
     rest
 }
 
+/// Stands for a place that is known after apply: until then nothing is fetched from it.
+const OPEN: &str = "(known after apply)";
+
 fn handle(source: &Value) -> Handle {
     let member = |name: &str| text(source, name);
+    // That the image will be in a registry is known before its digest is.
+    let place = |name: &str| {
+        let is_open = source.get(name).is_unknown();
+        text(source, name).or_else(|| is_open.then(|| OPEN.to_owned()))
+    };
     Handle {
         artifact_id: member("artifact_id").unwrap_or_default(),
         talos_version: member("talos_version").unwrap_or_default(),
@@ -156,7 +164,7 @@ fn handle(source: &Value) -> Handle {
         format: member("format").unwrap_or_default(),
         file_name: member("file_name"),
         url: member("url"),
-        oci: member("oci"),
+        oci: place("oci"),
         path: member("path"),
         sha256: member("sha256"),
         size_bytes: source

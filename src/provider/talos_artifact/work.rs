@@ -18,6 +18,7 @@ use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::{
     build::Builder,
+    claim::{self, Claims},
     factory::{Factory, Fetched, Keep},
     fault::Fault,
     images::{self, Slot},
@@ -28,10 +29,19 @@ use super::{
 use crate::{
     context::Context,
     executor::{Ensure, Next, Retry, Work},
+    report::sentence,
 };
 
 /// Restarts of a transfer that broke off.
 const RESTARTS: u32 = 2;
+
+/// Whether a build is ours to make.
+enum Turn {
+    /// It is.
+    Ours,
+    /// Somebody else made it meanwhile; with the image, where it is one.
+    Settled(Option<Fetched>),
+}
 
 /// Work on one artifact or copy.
 pub(super) struct ArtifactWork<'a> {
@@ -47,6 +57,8 @@ pub(super) struct ArtifactWork<'a> {
     slot: AsyncMutex<Option<Slot>>,
     /// The installer that the imager made, while it is needed.
     installer: AsyncMutex<Option<Slot>>,
+    /// What others wait for us with.
+    claims: Claims,
     /// Work that is given instead of what the planner says: a removal.
     removal: Option<Vec<Step>>,
 }
@@ -68,6 +80,7 @@ impl<'a> ArtifactWork<'a> {
             warnings: Mutex::default(),
             slot: AsyncMutex::new(None),
             installer: AsyncMutex::new(None),
+            claims: Claims::default(),
             removal: None,
         }
     }
@@ -90,9 +103,16 @@ impl<'a> ArtifactWork<'a> {
     }
 
     /// What was seen last and what was done, and what is to be said. The image on this machine goes
-    /// if everything has arrived.
-    pub(super) fn end(self, is_complete: bool) -> (Observed, Diagnostics) {
+    /// if everything has arrived, and so do builds on the build host.
+    pub(super) async fn end(self, is_complete: bool) -> (Observed, Diagnostics) {
+        self.claims.release().await;
         if is_complete {
+            let recorded = self.last().recorded.clone();
+            let spare = match self.removal {
+                Some(_) => recorded.builds.into_iter().collect(),
+                None => recorded.spare_builds(self.desired),
+            };
+            self.let_go(&spare).await;
             for slot in [self.slot, self.installer] {
                 if let Some(slot) = slot.into_inner() {
                     slot.clear();
@@ -111,6 +131,28 @@ impl<'a> ArtifactWork<'a> {
         observed.recorded.settle(self.desired, &observed.clone());
         let warnings = self.warnings.into_inner();
         (observed, warnings.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives builds on the build host free. One that stays there is told: nothing else is missing.
+    async fn let_go(&self, builds: &[String]) {
+        let Some(builder) = &self.builder else { return };
+        for id in builds {
+            match builder.let_go(id).await {
+                Ok(()) => {
+                    self.last().recorded.builds.remove(id);
+                }
+                Err(fault) => {
+                    self.warn(Diagnostic::warning(
+                        format!("A build stays on {}", builder.host()),
+                        format!(
+                            "{} It lies in /var/lib/etcd-node/builds/{id}, and goes when newer builds \
+                             push it out.",
+                            sentence(&fault.line())
+                        ),
+                    ));
+                }
+            }
+        }
     }
 
     fn proxmox(&self) -> Result<&proxmox::Client, Fault> {
@@ -156,13 +198,14 @@ impl<'a> ArtifactWork<'a> {
             return Ok(Done {
                 is_changed: true,
                 bytes: Some(bytes(&fetched)),
-                digest: None,
+                ..Done::default()
             });
         }
-        let slot = Slot::lock(&content).await?;
-        let fetched = match slot.found() {
-            Some(found) => found,
-            None => self.fetch_into(origin, &slot).await?,
+        let slot = self.slot(&content).await?;
+        let fetched = match slot.found().await {
+            // What a former run got may be what its source had by mistake: that is asked again.
+            Some(found) if self.check_source(&found, origin).is_ok() => found,
+            _ => self.fetch_into(origin, &slot).await?,
         };
         self.check_source(&fetched, origin)?;
         *self.slot.lock().await = Some(slot);
@@ -170,7 +213,7 @@ impl<'a> ArtifactWork<'a> {
         Ok(Done {
             is_changed: true,
             bytes: Some(bytes(&fetched)),
-            digest: None,
+            ..Done::default()
         })
     }
 
@@ -273,8 +316,8 @@ impl<'a> ArtifactWork<'a> {
             Ok(Some(digest)) => {
                 return Ok(Done {
                     is_changed: true,
-                    bytes: None,
                     digest: Some(digest),
+                    ..Done::default()
                 });
             }
             Ok(None) => format!("there is no {from}"),
@@ -285,7 +328,7 @@ impl<'a> ArtifactWork<'a> {
             format!(
                 "{} installer_image leads to it by tag; installer_image_digest is null until the \
                  artifact changes or is replaced.",
-                crate::report::sentence(&why)
+                sentence(&why)
             ),
         ));
         Ok(Done::default())
@@ -349,30 +392,100 @@ impl<'a> ArtifactWork<'a> {
         } else {
             self.desired.content()
         };
-        let slot = Slot::lock(&content).await?;
-        let fetched = if let Some(found) = slot.found() {
-            found
+        let slot = self.slot(&content).await?;
+        let build = Some(inputs.build_id(output, platform));
+        let (fetched, build) = if let Some(found) = slot.found().await {
+            (found, build)
         } else {
-            let to = slot.unfinished();
-            let (fetched, is_packed) = builder.build(inputs, output, platform, &to).await?;
-            slot.finish(fetched, is_packed).await?
+            match self.turn(is_installer, &content, &slot).await? {
+                // Somebody else has it where we would have put it.
+                Turn::Settled(Some(fetched)) => (fetched, None),
+                Turn::Settled(None) => return Ok(Done::default()),
+                Turn::Ours => {
+                    let to = slot.unfinished();
+                    let limit = self.deadline.saturating_duration_since(Instant::now());
+                    let made = builder.build(inputs, output, platform, limit, &to);
+                    let (fetched, is_packed) = made.await?;
+                    (slot.finish(fetched, is_packed).await?, build)
+                }
+            }
+        };
+        let done = Done {
+            is_changed: true,
+            build,
+            ..Done::default()
         };
         if is_installer {
             *self.installer.lock().await = Some(slot);
             self.last().installer_at_hand = Some(content);
-            Ok(Done {
-                is_changed: true,
-                ..Done::default()
-            })
-        } else {
-            *self.slot.lock().await = Some(slot);
-            self.last().at_hand = Some(content);
-            Ok(Done {
-                is_changed: true,
-                bytes: Some(bytes(&fetched)),
-                digest: None,
-            })
+            return Ok(done);
         }
+        *self.slot.lock().await = Some(slot);
+        self.last().at_hand = Some(content);
+        Ok(Done {
+            bytes: Some(bytes(&fetched)),
+            ..done
+        })
+    }
+
+    /// The place of this content on this machine; says whom it waits for.
+    async fn slot(&self, content: &str) -> Result<Slot, Fault> {
+        let slot = Slot::lock(content, &self.context.operator).await;
+        if let Err(images::Error::Busy { by }) = &slot {
+            self.claims.tell(content, by);
+        }
+        Ok(slot?)
+    }
+
+    /// The tag under which others find what is built.
+    fn place_of(&self, is_installer: bool) -> Option<&Tagged> {
+        if is_installer {
+            self.desired.installer.as_ref().map(|wanted| &wanted.place)
+        } else {
+            self.desired.artifact.as_ref()
+        }
+    }
+
+    /// Waits until nobody else builds the same. What was built meanwhile is not built again: an image
+    /// is fetched into `slot`, an installer that stands under our tag is all that we want.
+    async fn turn(&self, is_installer: bool, content: &str, slot: &Slot) -> Result<Turn, Fault> {
+        let place = self.place_of(is_installer).or_else(|| self.place_of(true));
+        let Some(Tagged { repository, .. }) = place else {
+            // The lock on the build host has to do.
+            return Ok(Turn::Ours);
+        };
+        let settled = self.settled(is_installer, content, slot).await?;
+        if !matches!(settled, Turn::Ours) {
+            return Ok(settled);
+        }
+        let registries = self.context.services.registries()?;
+        let tag = claim::place(repository, content);
+        let operator = &self.context.operator;
+        if let Some(holder) = self.claims.take(registries, &tag, operator).await {
+            return Err(Fault::Wait(format!(
+                "{} builds it since {}",
+                holder.name, holder.since
+            )));
+        }
+        // Between the look and the claim somebody may have come to his end.
+        self.settled(is_installer, content, slot).await
+    }
+
+    /// Whether somebody else has put it where we would put it.
+    async fn settled(&self, is_installer: bool, content: &str, slot: &Slot) -> Result<Turn, Fault> {
+        let Some(place) = self.place_of(is_installer) else {
+            return Ok(Turn::Ours);
+        };
+        let seen = look::tag(&self.context.services, place).await?;
+        let Some(seen) = seen.filter(|seen| seen.content.as_deref() == Some(content)) else {
+            return Ok(Turn::Ours);
+        };
+        if is_installer {
+            return Ok(Turn::Settled(None));
+        }
+        let origin = Origin::Artifact(format!("{}@{}", place.repository, seen.digest));
+        let fetched = self.fetch_into(&origin, slot).await?;
+        Ok(Turn::Settled(Some(fetched)))
     }
 
     fn bytes(&self) -> Result<Bytes, Fault> {
@@ -407,7 +520,7 @@ impl<'a> ArtifactWork<'a> {
         Ok(Done {
             is_changed: is_begun,
             bytes: Some(wanted),
-            digest: None,
+            ..Done::default()
         })
     }
 
@@ -456,7 +569,7 @@ impl<'a> ArtifactWork<'a> {
         Ok(Done {
             is_changed: true,
             bytes: Some(wanted),
-            digest: None,
+            ..Done::default()
         })
     }
 
@@ -488,7 +601,7 @@ impl<'a> ArtifactWork<'a> {
         Ok(Done {
             is_changed: replaces || !was_there,
             bytes: Some(wanted),
-            digest: None,
+            ..Done::default()
         })
     }
 
@@ -507,7 +620,9 @@ impl<'a> ArtifactWork<'a> {
             slot.ok_or_else(|| Fault::Wait("the installer is not on this machine".to_owned()))?
         };
         let registries = self.context.services.registries()?;
-        let image = Image::open(&path).await?;
+        let content = self.desired.installer_content().unwrap_or_default();
+        let notes = publish::annotations(&content);
+        let image = Image::open(&path).await?.noted(notes);
         let progress = listener(Progress::new(format!("pushing {place}")));
         let overwrite = replaces || self.overwrites_tag();
         let pushed = registries
@@ -583,7 +698,7 @@ impl<'a> ArtifactWork<'a> {
         Ok(Done {
             is_changed: true,
             bytes: Some(self.bytes()?),
-            digest: None,
+            ..Done::default()
         })
     }
 
@@ -664,8 +779,8 @@ fn content(kind: ContentKind) -> proxmox::ContentKind {
 fn done(pushed: &Pushed) -> Done {
     Done {
         is_changed: pushed.outcome != Outcome::Adopted,
-        bytes: None,
         digest: Some(pushed.digest.to_string()),
+        ..Done::default()
     }
 }
 
@@ -765,7 +880,10 @@ impl Work for ArtifactWork<'_> {
     }
 
     fn retry(&self, error: &Fault) -> Retry {
-        error.retry()
+        match (error, &self.builder) {
+            (Fault::Builder(trouble), Some(builder)) => builder.retry(trouble),
+            _ => error.retry(),
+        }
     }
 
     fn may_be_cut(&self, _: &Step) -> bool {

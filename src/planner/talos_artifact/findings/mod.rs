@@ -16,6 +16,7 @@ use super::{
 use crate::{facts::Fact, problem::Problem};
 
 pub(super) use old::remove;
+pub use old::forget_unreachable;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

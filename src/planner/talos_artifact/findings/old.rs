@@ -55,6 +55,26 @@ pub(in crate::talos_artifact) fn remove(observed: &Observed, file: &RecordedFile
     })
 }
 
+/// Takes files out of the record that nobody wants any more and that cannot be removed, because their
+/// storage does not answer. Answers with their places.
+pub fn forget_unreachable(desired: &Desired, observed: &mut Observed) -> Vec<String> {
+    let mut forgotten = Vec::new();
+    let mut recorded = std::mem::take(&mut observed.recorded.files);
+    recorded.retain(|file| {
+        let is_away = matches!(
+            observed.storage(&file.storage, &file.node),
+            Some(Fact::Unknown(_))
+        );
+        if is_away && !desired.wants(file) {
+            forgotten.push(format!("{}:{} on {}", file.storage, file.volume, file.node));
+            return false;
+        }
+        true
+    });
+    observed.recorded.files = recorded;
+    forgotten
+}
+
 impl Desired {
     /// Whether a recorded file is one that should be there.
     pub(in crate::talos_artifact) fn wants(&self, file: &RecordedFile) -> bool {
