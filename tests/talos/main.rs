@@ -3,11 +3,15 @@
 //!
 //! Needs the lab's programs; run by `cargo lab test real`.
 
+mod builders;
 mod faults;
 mod formats;
+mod imager;
 mod killed;
 mod lives;
 mod logins;
 mod refusals;
 mod scene;
+mod turns;
 mod wishes;
+mod workshop;

@@ -247,6 +247,28 @@ fn former_files_stay_if_that_is_wanted_or_something_is_missing() {
 }
 
 #[test]
+fn a_node_that_is_gone_for_good_can_be_taken_out() {
+    let (_, mut world) = applied(&wish(), &[]);
+    world.down.insert("pve03".to_owned());
+    let fewer = read(&Wish {
+        proxmox: vec![proxmox("local", &["pve01", "pve02"])],
+        ..wish()
+    });
+    let mut observed = world.observe(&fewer);
+    assert_eq!(status(&fewer, &observed), "ready");
+    assert_eq!(
+        forget_unreachable(&read(&wish()), &mut observed),
+        [] as [&str; 0],
+        "it is wanted"
+    );
+    assert_eq!(
+        forget_unreachable(&fewer, &mut observed),
+        ["local:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve03"]
+    );
+    assert_eq!(observed.recorded.files.len(), 2);
+}
+
+#[test]
 fn the_same_name_with_other_content_needs_a_word() {
     let named = |version: &str, overwrite| Wish {
         talos_version: version.to_owned(),
