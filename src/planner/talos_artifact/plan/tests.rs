@@ -4,9 +4,9 @@ use crate::{
     problem::Problems,
     talos_artifact::{
         Begun, Bytes, Desired, InstallerWish, Observed, Recorded, TagSeen, Wish, announce_creation,
-        drift,
+        drift, forget_unreachable,
         fixture::{File, World, bytes, copy_wish, handle, imager_wish, proxmox, read, told, wish},
-        plan, plan_removal,
+        plan, plan_removal, status,
     },
 };
 
