@@ -167,7 +167,7 @@ pub(crate) fn name_of(what: &str, path: &str) -> String {
     clippy::disallowed_methods,
     reason = "`flock` has no deadline, and this thread may block"
 )]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(PAUSE);
 }
 

@@ -6,16 +6,14 @@ use std::{
     fs::{File, TryLockError},
     io,
     sync::Mutex,
-    thread,
     time::{Duration, Instant, SystemTime},
 };
 
 use super::{place::Place, request::BuildId};
+use crate::lock;
 
 /// Longest that the start of a program takes.
 const MOMENT: Duration = Duration::from_secs(1);
-/// Between two tries: another process gives no sign when it lets go.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Builds that callers on this connection were told of. The locks end with the helper.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ pub(super) fn alone(place: &Place) -> io::Result<Option<File>> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => lock::pause(),
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }

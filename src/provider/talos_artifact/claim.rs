@@ -131,7 +131,7 @@ async fn keep(mut claim: Claim, mut ended: oneshot::Receiver<()>) {
                 return;
             }
             Err(error) => {
-                tracing::debug!(error = %report::chain(&error), "a claim was not renewed")
+                tracing::debug!(error = %report::chain(&error), "a claim was not renewed");
             }
         }
     }

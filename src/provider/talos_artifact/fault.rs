@@ -57,8 +57,7 @@ impl Fault {
     /// Whether trying again helps.
     pub(super) fn retry(&self) -> Retry {
         match self {
-            Self::Wait(_) => Retry::NotYet,
-            Self::Image(images::Error::Busy { .. }) => Retry::NotYet,
+            Self::Wait(_) | Self::Image(images::Error::Busy { .. }) => Retry::NotYet,
             // The clients have tried again already, as often as it makes sense.
             _ => Retry::Permanent,
         }
