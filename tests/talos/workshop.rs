@@ -38,17 +38,17 @@ impl Workshop {
         let host = &lab.hosts()[0];
         build_host::prepare(host, IMAGE_MIB)?;
         let network = lab.network().ok_or("a lab that is up has a network")?;
-        let images = scene.runtime.block_on(RegistryServer::start(Options {
+        let pulled_from = scene.runtime.block_on(RegistryServer::start(Options {
             address: Some(network.gateway(Family::V4)),
             ..Options::default()
         }));
-        let imager = build_host::publish(host, images.host())?;
+        let imager = build_host::publish(host, pulled_from.host())?;
         let before = footprint::footprint(host)?;
         Ok(Self {
             scene,
             lab,
             imager,
-            _images: images,
+            _images: pulled_from,
             before,
         })
     }
