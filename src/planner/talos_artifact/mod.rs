@@ -22,8 +22,8 @@ mod wish;
 
 pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
-pub use findings::forget_unreachable;
 pub use file::{ContentKind, Format, normalised, volid};
+pub use findings::forget_unreachable;
 pub use imager::{
     ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,
     default_imager,

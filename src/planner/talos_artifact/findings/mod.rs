@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{facts::Fact, problem::Problem};
 
-pub(super) use old::remove;
 pub use old::forget_unreachable;
+pub(super) use old::remove;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

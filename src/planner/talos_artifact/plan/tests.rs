@@ -4,9 +4,9 @@ use crate::{
     problem::Problems,
     talos_artifact::{
         Begun, Bytes, Desired, InstallerWish, Observed, Recorded, TagSeen, Wish, announce_creation,
-        drift, forget_unreachable,
+        drift,
         fixture::{File, World, bytes, copy_wish, handle, imager_wish, proxmox, read, told, wish},
-        plan, plan_removal, status,
+        forget_unreachable, plan, plan_removal, status,
     },
 };
 
