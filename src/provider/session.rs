@@ -65,6 +65,31 @@ pub(crate) async fn lock<'a>(
     name: &str,
     facts: &Facts,
 ) -> Result<Locked<'a>, Trouble> {
+    let (locked, count) = lock_reached(hosts, name, facts).await?;
+    if locked.is_enough(count) {
+        return Ok(locked);
+    }
+    locked.release().await;
+    Err(Trouble::Refused {
+        why: format!(
+            "only {count} of {} hosts can be reached, and a change needs more than half of them, or two \
+             people could change {name} at once",
+            facts.len()
+        ),
+        hint: "bring the hosts back and run apply again; nothing was changed.".to_owned(),
+    })
+}
+
+/// Takes the lock on the hosts that can be reached, however few, and says on how many: for a deletion,
+/// which goes on later where a host is away.
+///
+/// # Errors
+/// [`Trouble`] if somebody else has it.
+pub(crate) async fn lock_reached<'a>(
+    hosts: &'a Hosts,
+    name: &str,
+    facts: &Facts,
+) -> Result<(Locked<'a>, usize), Trouble> {
     let mut order: Vec<(&str, &NodeKey)> = facts
         .iter()
         .filter_map(|(key, fact)| Some((fact.known()?.machine_id.as_str(), key)))
@@ -88,18 +113,7 @@ pub(crate) async fn lock<'a>(
             }
         }
     }
-    if locked.is_enough(count) {
-        return Ok(locked);
-    }
-    locked.release().await;
-    Err(Trouble::Refused {
-        why: format!(
-            "only {count} of {} hosts can be reached, and a change needs more than half of them, or two \
-             people could change {name} at once",
-            facts.len()
-        ),
-        hint: "bring the hosts back and run apply again; nothing was changed.".to_owned(),
-    })
+    Ok((locked, count))
 }
 
 impl Locked<'_> {

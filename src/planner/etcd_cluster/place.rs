@@ -45,19 +45,38 @@ fn reasons<'a>(
     observed: &Observed,
     before: &Observed,
 ) -> Vec<(&'a NodeKey, String)> {
-    let mut machines: BTreeMap<&str, &NodeKey> = BTreeMap::new();
+    let mut machines: BTreeMap<&str, &NodeKey> = desired
+        .nodes
+        .keys()
+        .filter(|key| is_its_own(observed, key))
+        .filter_map(|key| Some((observed.host(key)?.machine_id.as_str(), key)))
+        .filter(|(id, _)| !id.is_empty())
+        .collect();
     let mut found = Vec::new();
     for (key, node) in &desired.nodes {
         let Some(host) = observed.host(key) else {
             continue;
         };
+        // A host on which this node wrote itself down is its machine: an address that is gone is a fault of
+        // this member alone, and a machine id that two have is a copied file.
+        let is_its_own = is_its_own(observed, key);
         let why = other_node(key, observed)
-            .or_else(|| twin(key, host, &mut machines))
+            .or_else(|| {
+                (!is_its_own)
+                    .then(|| twin(key, host, &mut machines))
+                    .flatten()
+            })
             .or_else(|| other_machine(key, host, before))
-            .or_else(|| elsewhere(node, host));
+            .or_else(|| (!is_its_own).then(|| elsewhere(node, host)).flatten());
         found.extend(why.map(|why| (key, why)));
     }
     found
+}
+
+/// This node wrote itself down there.
+fn is_its_own(observed: &Observed, key: &NodeKey) -> bool {
+    let manifest = observed.manifest(key);
+    manifest.is_some_and(|manifest| manifest.node == *key)
 }
 
 /// Another node wrote itself down there.
@@ -95,6 +114,11 @@ fn other_machine(key: &NodeKey, host: &HostFacts, before: &Observed) -> Option<S
 
 /// The member could not listen there.
 fn elsewhere(node: &Node, host: &HostFacts) -> Option<String> {
+    no_address(node, host).map(|why| format!("it has {why}"))
+}
+
+/// That the host lacks the address of its node.
+pub(super) fn no_address(node: &Node, host: &HostFacts) -> Option<String> {
     let own = |address: &String| {
         let parsed = address.parse::<IpAddr>();
         parsed.is_ok_and(|own| own == node.address)
@@ -102,7 +126,7 @@ fn elsewhere(node: &Node, host: &HostFacts) -> Option<String> {
     let is_missing = !host.addresses.is_empty() && !host.addresses.iter().any(own);
     is_missing.then(|| {
         format!(
-            "it has no address {} (it has {})",
+            "no address {} (it has {})",
             node.address,
             host.addresses.join(", ")
         )

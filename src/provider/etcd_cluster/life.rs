@@ -644,8 +644,27 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
     let context = ready(setup)?;
     let Case { hosts, ca, desired } = case(&context, state)?;
     let owner = names::owner(&desired.name);
-    let mut diagnostics =
-        common::remove(&hosts, state, &owner, timeouts::limit(state, "delete")).await;
+    let limit = timeouts::limit(state, "read");
+    let request = |key: &_| look::request(&desired, key);
+    let (facts, _) = hosts.observe_all(&owner, limit, request).await;
+    let observed = Observed { hosts: facts };
+    // Without its ledger a host would let go of what other resources need, and leave the member running.
+    let mut diagnostics = Diagnostics::new();
+    for key in cluster::forgotten(&desired, &observed) {
+        let what = format!("Cluster {}", desired.name);
+        diagnostics.push(life::forgotten(&what, &hosts.target(key).host));
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let (locked, _) = session::lock_reached(&hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| {
+            trouble.diagnostic(format!("Removal of cluster {} did not begin", desired.name))
+        })?;
+    let limit = timeouts::limit(state, "delete");
+    diagnostics.extend(common::remove(&hosts, state, &owner, limit).await);
+    locked.release().await;
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }

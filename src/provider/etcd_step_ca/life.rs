@@ -522,7 +522,16 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
         )
         .into());
     }
+    if let Some(left) = forgotten(&hosts, &desired, state, &facts) {
+        return Err(left.into());
+    }
+    let (locked, _) = session::lock_reached(&hosts, &owner, &facts)
+        .await
+        .map_err(|trouble| {
+            trouble.diagnostic(format!("Removal of CA {} did not begin", desired.name))
+        })?;
     let removed = common::remove(&hosts, state, &owner, timeouts::limit(state, "delete")).await;
+    locked.release().await;
     if removed.has_errors() {
         Err(removed)
     } else {

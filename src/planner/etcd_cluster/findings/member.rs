@@ -8,6 +8,7 @@ use crate::{
         membership::{Standing, standing},
         names,
         observed::Observed,
+        place::no_address,
         render::fingerprint,
     },
     facts::{Fact, HostFacts, UnitFact},
@@ -65,7 +66,9 @@ pub(super) fn running(
             None => "does not answer",
         };
         let member = names::member(&desired.name, key);
-        found.push(drift(format!("{member} {answers}"), Remedy::Await));
+        let why =
+            no_address(node, host).map_or_else(String::new, |why| format!(": its host has {why}"));
+        found.push(drift(format!("{member} {answers}{why}"), Remedy::Await));
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::etcd_cluster::{
     drift,
-    fixture::{desired, host, host_mut, key, lose, observed, planned},
+    fixture::{desired, host, host_mut, key, lose, observed, planned, unit_mut},
     plan,
 };
 
@@ -91,7 +91,28 @@ fn another_machine_than_before_is_told() {
 
 #[test]
 fn a_host_without_the_address_of_its_member_is_told() {
-    let lines = said(|_, seen| host_mut(seen, "2").addresses = vec!["10.0.1.14".to_owned()]);
+    let lines = said(|_, seen| {
+        host_mut(seen, "2").owner = None;
+        host_mut(seen, "2").addresses = vec!["10.0.1.14".to_owned()];
+    });
     let line = "nodes.2.host: It has no address 10.0.1.12 (it has 10.0.1.14).";
     assert!(lines.len() == 1 && lines[0].starts_with(line), "{lines:?}");
+}
+
+#[test]
+fn a_lost_address_and_a_copied_machine_id_keep_nobody_from_being_mended() {
+    let change = |_: &Desired, seen: &mut Observed| {
+        host_mut(seen, "3").addresses = vec!["10.0.1.14".to_owned()];
+        host_mut(seen, "3").etcd = None;
+        host_mut(seen, "1").machine_id = "machine-2".to_owned();
+        unit_mut(seen, "2").active_state = "inactive".to_owned();
+    };
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    change(&desired, &mut seen);
+    let mut problems = Problems::default();
+    misplaced(&desired, &seen, &seen.clone(), &mut problems);
+    assert!(problems.0.is_empty(), "{problems:?}");
+    let steps = plan(&desired, &seen).sentences();
+    assert!(steps.contains(&"start 2".to_owned()), "{steps:?}");
 }

@@ -251,7 +251,7 @@ fn a_node_that_is_gone_for_good_can_be_taken_out() {
     let (_, mut world) = applied(&wish(), &[]);
     world.down.insert("pve03".to_owned());
     let fewer = read(&Wish {
-        proxmox: vec![proxmox("local", &["pve01", "pve02"])],
+        proxmox: vec![proxmox("resources", &["pve01", "pve02"])],
         ..wish()
     });
     let mut observed = world.observe(&fewer);
@@ -263,7 +263,7 @@ fn a_node_that_is_gone_for_good_can_be_taken_out() {
     );
     assert_eq!(
         forget_unreachable(&fewer, &mut observed),
-        ["local:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve03"]
+        ["resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve03"]
     );
     assert_eq!(observed.recorded.files.len(), 2);
 }
