@@ -66,9 +66,9 @@ pub trait Resource: Send + Sync + 'static {
     async fn read(&self, current: Current) -> Outcome;
     /// Says what a change would give. Pure: Core asks again within apply and compares.
     async fn plan(&self, change: Change) -> Plan;
-    /// Checks a deletion before it starts.
-    async fn plan_delete(&self, _current: Current) -> Diagnostics {
-        Diagnostics::new()
+    /// Checks a deletion before it starts; gives what is handed to it.
+    async fn plan_delete(&self, current: Current) -> (Vec<u8>, Diagnostics) {
+        (current.private, Diagnostics::new())
     }
     /// Makes the thing.
     async fn create(&self, change: Change) -> Outcome;

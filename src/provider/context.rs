@@ -9,7 +9,7 @@ use host::{Pool, Profile, Target};
 use planner::node::NodeWish;
 use tokio::sync::watch;
 
-use crate::{download::Downloads, in_state::InState, services::Services};
+use crate::{download::Downloads, in_state::InState, services::Services, talos_artifact::Places};
 
 /// A configured provider. Each Configure makes one: what was stopped stays stopped, what comes after
 /// is not, in a process that serves several runs too (`-debug`).
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) names: Names,
     /// Objects of the state that this run has met.
     pub(crate) in_state: InState,
+    /// Files of Talos images that objects of this run want or have.
+    pub(crate) places: Places,
 }
 
 /// When a name is taken: Core plans a creation once more just before it makes it.

@@ -22,7 +22,7 @@ use crate::{
     helper,
     in_state::InState,
     services, ssh,
-    talos_artifact::{SchematicId, TalosArtifact},
+    talos_artifact::{Places, SchematicId, TalosArtifact},
 };
 
 /// The setup that all resources share.
@@ -107,6 +107,7 @@ impl EtcdProvider {
             stop: watch::Sender::new(false),
             names: Names::default(),
             in_state: InState::default(),
+            places: Places::default(),
         }))
     }
 }

@@ -12,6 +12,7 @@ mod lives;
 mod logins;
 mod refusals;
 mod scene;
+mod sharing;
 mod turns;
 mod wishes;
 mod workshop;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     desired::{Desired, Tagged},
     imager::ImagerOutput,
-    observed::{Bytes, Observed},
+    observed::{Begun, Bytes, Observed},
     step::{Done, Step},
 };
 use crate::facts::Fact;
@@ -92,9 +92,27 @@ pub struct RecordedLocal {
     pub content: String,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Whether we wrote it; what was there before is never removed.
+    #[serde(default = "yes")]
+    pub is_ours: bool,
+}
+
+/// Before it was told apart, everything was ours.
+fn yes() -> bool {
+    true
 }
 
 impl RecordedFile {
+    /// Where it lies.
+    pub fn begun(&self) -> Begun {
+        let node = if self.is_shared { "" } else { &*self.node };
+        Begun {
+            storage: self.storage.clone(),
+            node: node.to_owned(),
+            volume: self.volume.clone(),
+        }
+    }
+
     /// Whether it is what a node sees as this volume of this storage.
     pub(super) fn is_at(&self, storage: &str, node: &str, volume: &str) -> bool {
         self.storage == storage && self.volume == volume && (self.is_shared || self.node == node)
@@ -198,6 +216,7 @@ impl Recorded {
                         path: path.clone(),
                         content: desired.content(),
                         bytes,
+                        is_ours: true,
                     });
                 }
             }

@@ -275,15 +275,15 @@ pub(super) async fn plan(
             identity: change.identity,
         };
         let work = async move { object.plan_delete(current).await };
-        let run = rpc
+        let kept = request.prior_private;
+        let failed = |diagnostics| (kept, diagnostics);
+        let (planned_private, diagnostics) = rpc
             .work
-            .run("PlanResourceChange", &request.type_name, work, |failed| {
-                failed
-            });
-        let diagnostics = run.await;
+            .run("PlanResourceChange", &request.type_name, work, failed)
+            .await;
         return wire::plan_resource_change::Response {
             planned_state: Some(encode(Value::Null, &entry.ty).0),
-            planned_private: request.prior_private,
+            planned_private,
             diagnostics: diagnostics.into_wire(),
             planned_identity: request.prior_identity,
             ..Default::default()

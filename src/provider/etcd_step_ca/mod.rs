@@ -60,8 +60,9 @@ impl Resource for EtcdStepCa {
         life::plan(&self.shared.get(), change).await
     }
 
-    async fn plan_delete(&self, current: Current) -> Diagnostics {
-        common::protected(&current.state, WHAT)
+    async fn plan_delete(&self, current: Current) -> (Vec<u8>, Diagnostics) {
+        let diagnostics = common::protected(&current.state, WHAT);
+        (current.private, diagnostics)
     }
 
     async fn create(&self, change: Change) -> Outcome {

@@ -6,7 +6,7 @@ use planner::{
     facts::Fact,
     problem::Problems,
     talos_artifact::{
-        self as planner_artifact, Desired, Observed, Offer, Source, Step, check_offer,
+        self as planner_artifact, Desired, Observed, Offer, Recorded, Source, Step, check_offer,
     },
 };
 use tf_plugin::{
@@ -19,6 +19,7 @@ use super::{
     factory::Factory,
     fault::Fault,
     look::{self, Depth},
+    places::{Place, places},
     schema, state,
     wish::{self, BuildHost},
     work::ArtifactWork,
@@ -154,10 +155,13 @@ pub(super) async fn read(kind: Kind, setup: &Setup, current: Current) -> Outcome
     let Ok(context) = ready(setup) else {
         return not_read(setup, current);
     };
-    let before = match stored(&current.private) {
+    let mut before = match stored(&current.private) {
         Ok(before) => before,
         Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
     };
+    // Before anything that takes long: what is deleted meanwhile is to know of it.
+    let id = text(&current.state, "id").unwrap_or_default();
+    context.places.note(&id, &mut before.recorded);
     let server_id = server_id(
         kind,
         &current.state,
@@ -185,6 +189,7 @@ pub(super) async fn read(kind: Kind, setup: &Setup, current: Current) -> Outcome
     let seen = observed.clone();
     observed.recorded.settle(&desired, &seen);
     let mut values = current.state;
+    context.places.note(&id, &mut observed.recorded);
     state::set_seen(&mut values, kind, &desired, &observed);
     made(values, &observed, diagnostics)
 }
@@ -305,6 +310,7 @@ async fn plan_creation(
     obstacles(desired, &seen, is_open, diagnostics);
     let steps = planner_artifact::plan(desired, &seen).steps;
     diagnostics.extend(build_host(&context, read, &steps).await);
+    diagnostics.extend(taken(&context, &creation(desired), desired, &seen).await);
 }
 
 /// Warns if something is to be built and the build host could not do it now: it may be made, or
@@ -340,6 +346,32 @@ async fn build_host(context: &Arc<Context>, read: &wish::Read, steps: &[Step]) -
         }
     }
     diagnostics
+}
+
+/// What a creation is called before it has an id. Two of the same content may share their files.
+fn creation(desired: &Desired) -> String {
+    format!("new {}", desired.content())
+}
+
+/// Claims the places of what is wanted; an error if another object of this run wants something else
+/// at one of them. Both would be written, again and again, or one be taken for the other.
+async fn taken(context: &Context, who: &str, desired: &Desired, seen: &Observed) -> Diagnostics {
+    let wanted = places(desired, seen);
+    let taken = context.places.want(who, &desired.content(), wanted).await;
+    let (attribute, what) = match taken {
+        None => return Diagnostics::new(),
+        Some(Place::Volume(file)) => ("file_name", format!("{}:{}", file.storage, file.volume)),
+        Some(Place::Local(path)) => ("local_file", path),
+    };
+    Diagnostic::error(
+        "Two resources want one file",
+        format!(
+            "Another talos_artifact or talos_artifact_copy of this configuration puts other content at \
+             {what}.\nHint: Give one of them another {attribute}."
+        ),
+    )
+    .at(Path::attribute(attribute))
+    .into()
 }
 
 /// Whether something of a copy's source is known only after another apply.
@@ -411,6 +443,10 @@ async fn plan_update(
         Ok(observed) => observed,
         Err(too_new) => return diagnostics.extend(too_new),
     };
+    if let Ok(context) = ready(setup) {
+        let id = text(prior, "id").unwrap_or_default();
+        diagnostics.extend(taken(&context, &id, desired, &observed).await);
+    }
     let plan = planner_artifact::plan(desired, &observed);
     state::set_planned(planned, kind, desired, &observed, &plan.steps);
     planned.set("drift", Value::List(Vec::new()));
@@ -485,7 +521,7 @@ async fn try_create(kind: Kind, setup: &Setup, change: &Change) -> Result<Outcom
     let context = ready(setup)?;
     let id = session::new_id();
     let (observed, mut diagnostics, desired, failed) =
-        run(kind, &context, change, Observed::default(), "create").await?;
+        run(kind, &context, change, (&id, Observed::default()), "create").await?;
     let mut values = change.planned.clone();
     values.set("id", Value::string(id));
     if let Some(mut diagnostic) = failed {
@@ -520,7 +556,7 @@ async fn run(
     kind: Kind,
     context: &Arc<Context>,
     change: &Change,
-    before: Observed,
+    (id, before): (&str, Observed),
     operation: &str,
 ) -> Result<Ended, Diagnostics> {
     let server_id = asked_id(kind, context, &change.planned, &change.prior).await?;
@@ -534,7 +570,16 @@ async fn run(
     if !refusals.is_empty() {
         return Err(report::problems(Problems(refusals)));
     }
-    let work = ArtifactWork::new(context, &desired, builder, before, limits.timeout);
+    let who = if change.prior.is_null() {
+        creation(&desired)
+    } else {
+        id.to_owned()
+    };
+    let taken = taken(context, &who, &desired, &seen).await;
+    if taken.has_errors() {
+        return Err(taken);
+    }
+    let work = ArtifactWork::new(context, (id, &desired), builder, before, limits.timeout);
     let result = executor::run(&work, limits).await;
     let (observed, warnings) = work.end(result.is_ok()).await;
     let failed = result.err().map(|error| {
@@ -565,7 +610,8 @@ pub(super) async fn update(kind: Kind, setup: &Setup, change: Change) -> Outcome
     let ended = async {
         let context = ready(setup)?;
         let before = stored(&change.private)?;
-        run(kind, &context, &change, before, "update").await
+        let id = text(&change.prior, "id").unwrap_or_default();
+        run(kind, &context, &change, (&id, before), "update").await
     };
     let (observed, mut diagnostics, desired, failed) = match ended.await {
         Ok(ended) => ended,
@@ -581,6 +627,67 @@ pub(super) async fn update(kind: Kind, setup: &Setup, change: Change) -> Outcome
     state::set_seen(&mut values, kind, &desired, &observed);
     settle(&mut values, &desired, &changes);
     made(values, &observed, diagnostics)
+}
+
+/// Gives up the files of others that an object uses.
+fn release(context: &Context, id: &str, recorded: &Recorded) {
+    for file in recorded.files.iter().filter(|file| !file.is_ours) {
+        context.places.leave(id, &Place::Volume(file.begun()));
+    }
+    for local in recorded.local.iter().filter(|local| !local.is_ours) {
+        context.places.leave(id, &Place::Local(local.path.clone()));
+    }
+}
+
+/// Leaves files to other objects of this run that use them, and says which others may miss them. The
+/// deletion itself runs in a process that may meet none of those objects.
+pub(super) fn plan_delete(setup: &Setup, current: Current) -> (Vec<u8>, Diagnostics) {
+    let Ok(context) = ready(setup) else {
+        return (current.private, Diagnostics::new());
+    };
+    let mut observed = match stored(&current.private) {
+        Ok(observed) => observed,
+        Err(too_new) => return (current.private, too_new),
+    };
+    let id = text(&current.state, "id").unwrap_or_default();
+    context.places.note(&id, &mut observed.recorded);
+    release(&context, &id, &observed.recorded);
+    let mut diagnostics = Diagnostics::new();
+    let (mut stay, mut go) = (Vec::new(), Vec::new());
+    for file in &mut observed.recorded.files {
+        if !file.is_ours {
+            continue;
+        }
+        file.is_ours = !context.places.leave(&id, &Place::Volume(file.begun()));
+        let list = if file.is_ours { &mut go } else { &mut stay };
+        list.push(format!("{}:{} on {}", file.storage, file.volume, file.node));
+    }
+    for local in observed.recorded.local.iter_mut().filter(|it| it.is_ours) {
+        local.is_ours = !context.places.leave(&id, &Place::Local(local.path.clone()));
+        if !local.is_ours {
+            stay.push(local.path.clone());
+        }
+    }
+    if !stay.is_empty() {
+        diagnostics.warning(
+            "Files stay for another resource",
+            format!(
+                "Another resource of this configuration uses the same: {}.",
+                stay.join(", ")
+            ),
+        );
+    }
+    if !go.is_empty() {
+        diagnostics.warning(
+            "Others may use what is removed",
+            format!(
+                "Of other states nothing is known here. Whoever took over a file of this resource there \
+                 (\"A file of this name is there\"), and machines that boot from it, will miss it: {}.",
+                go.join(", ")
+            ),
+        );
+    }
+    (observed.store(), diagnostics)
 }
 
 pub(super) async fn delete(kind: Kind, setup: &Setup, current: Current) -> Outcome {
@@ -613,7 +720,10 @@ async fn try_delete(
     let Case { desired, host } = case(kind, &context, state, server_id)?;
     let host = host.filter(|_| !before.recorded.builds.is_empty());
     let builder = host.map(|host| Builder::new(&context, host)).transpose()?;
-    let seen = look::observe(&context, &desired, &before, Depth::Plan).await;
+    let mut seen = look::observe(&context, &desired, &before, Depth::Plan).await;
+    let id = text(state, "id").unwrap_or_default();
+    context.places.note(&id, &mut seen.recorded);
+    release(&context, &id, &seen.recorded);
     let forgets = state.get("forget_unreachable").as_bool() == Some(true);
     let mut diagnostics = Diagnostics::new();
     for file in seen.recorded.files.iter().filter(|file| file.is_ours) {
@@ -643,7 +753,8 @@ async fn try_delete(
     let steps = planner_artifact::plan_removal(&seen);
     let what = called(&desired);
     let limits = limits(&context, state, "delete");
-    let work = ArtifactWork::new(&context, &desired, builder, seen, limits.timeout).removing(steps);
+    let subject = (id.as_str(), &desired);
+    let work = ArtifactWork::new(&context, subject, builder, seen, limits.timeout).removing(steps);
     let result = executor::run(&work, limits).await;
     let (observed, warnings) = work.end(result.is_ok()).await;
     diagnostics.extend(warnings);

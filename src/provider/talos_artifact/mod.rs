@@ -11,6 +11,7 @@ mod handle;
 mod images;
 mod life;
 mod look;
+mod places;
 mod progress;
 mod publish;
 mod schema;
@@ -31,6 +32,7 @@ use crate::{provider::Shared, timeouts};
 use life::Kind;
 
 pub(crate) use function::SchematicId;
+pub(crate) use places::Places;
 
 /// Either resource.
 pub(crate) struct TalosArtifact {
@@ -85,6 +87,10 @@ impl Resource for TalosArtifact {
 
     async fn plan(&self, change: Change) -> Plan {
         life::plan(self.kind, &self.shared.get(), change).await
+    }
+
+    async fn plan_delete(&self, current: Current) -> (Vec<u8>, Diagnostics) {
+        life::plan_delete(&self.shared.get(), current)
     }
 
     async fn create(&self, change: Change) -> Outcome {

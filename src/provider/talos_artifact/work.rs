@@ -23,6 +23,7 @@ use super::{
     fault::Fault,
     images::{self, Slot},
     look::{self, Depth, reference},
+    places::Place,
     progress::Progress,
     publish,
 };
@@ -46,6 +47,8 @@ enum Turn {
 /// Work on one artifact or copy.
 pub(super) struct ArtifactWork<'a> {
     pub(super) context: &'a Arc<Context>,
+    /// Id of the object.
+    id: String,
     pub(super) desired: &'a Desired,
     pub(super) builder: Option<Builder>,
     /// When the operation gives up.
@@ -66,13 +69,14 @@ pub(super) struct ArtifactWork<'a> {
 impl<'a> ArtifactWork<'a> {
     pub(super) fn new(
         context: &'a Arc<Context>,
-        desired: &'a Desired,
+        (id, desired): (&str, &'a Desired),
         builder: Option<Builder>,
         before: Observed,
         limit: Duration,
     ) -> Self {
         Self {
             context,
+            id: id.to_owned(),
             desired,
             builder,
             deadline: Instant::now() + limit,
@@ -704,6 +708,16 @@ impl<'a> ArtifactWork<'a> {
 
     /// A file that may not be removed stays, with a warning: nothing depends on its being gone.
     async fn remove_old(&self, storage: &str, node: &str, volume: &str) -> Result<Done, Fault> {
+        let place = self
+            .last()
+            .recorded
+            .file(storage, node, volume)
+            .map(|file| Place::Volume(file.begun()));
+        let _nobody_finds_it = self.context.places.removing().await;
+        if place.is_some_and(|place| self.context.places.leave(&self.id, &place)) {
+            self.stays(&format!("{storage}:{volume} on {node}"));
+            return Ok(Done::default());
+        }
         let name = volume.split_once('/').map_or(volume, |(_, name)| name);
         let kind = content(ContentKind::of(name));
         let client = self.proxmox()?;
@@ -730,7 +744,25 @@ impl<'a> ArtifactWork<'a> {
         })
     }
 
-    fn remove_local(path: &str) -> Result<Done, Fault> {
+    /// Says that a file of ours is left to another object of this run.
+    fn stays(&self, what: &str) {
+        self.warn(Diagnostic::warning(
+            format!("{what} stays"),
+            "Another resource of this configuration uses it. If that one has taken it over as a file that \
+             was there, it will not remove it either: delete the file by hand when nobody needs it.",
+        ));
+    }
+
+    async fn remove_local(&self, path: &str) -> Result<Done, Fault> {
+        let _nobody_finds_it = self.context.places.removing().await;
+        if self
+            .context
+            .places
+            .leave(&self.id, &Place::Local(path.to_owned()))
+        {
+            self.stays(path);
+            return Ok(Done::default());
+        }
         match std::fs::remove_file(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(images::Error::File {
@@ -827,7 +859,11 @@ impl Work for ArtifactWork<'_> {
                 blocked: Vec::new(),
             });
         }
-        let seen = look::observe(self.context, self.desired, &before, Depth::Apply).await;
+        let mut seen = look::observe(self.context, self.desired, &before, Depth::Apply).await;
+        // What another object of this run wrote is taken over as what a killed run wrote.
+        let content = self.desired.content();
+        seen.begun
+            .extend(self.context.places.written(&self.id, &content));
         let plan = planner_artifact::plan(self.desired, &seen);
         *self.last() = seen;
         for problem in &plan.warnings {
@@ -865,9 +901,15 @@ impl Work for ArtifactWork<'_> {
                 node,
                 volume,
             } => self.remove_old(storage, node, volume).await?,
-            Step::RemoveLocal { path } => Self::remove_local(path)?,
+            Step::RemoveLocal { path } => self.remove_local(path).await?,
         };
-        self.last().recorded.note(self.desired, step, &done);
+        let mut last = self.last();
+        last.recorded.note(self.desired, step, &done);
+        // What was left to another object is noted as that one's.
+        if !matches!(step, Step::RemoveOld { .. } | Step::RemoveLocal { .. }) {
+            self.context.places.note(&self.id, &mut last.recorded);
+        }
+        drop(last);
         Ok(if done.is_changed {
             Ensure::Updated
         } else {

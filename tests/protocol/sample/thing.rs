@@ -280,14 +280,15 @@ impl Resource for Thing {
         }
     }
 
-    async fn plan_delete(&self, current: Current) -> Diagnostics {
+    async fn plan_delete(&self, current: Current) -> (Vec<u8>, Diagnostics) {
         fault(&current.state, "plan_delete");
-        match current.state.get("act").as_str() {
+        let diagnostics = match current.state.get("act").as_str() {
             Some("keep") => Diagnostic::error("Kept", "It is protected.")
                 .at(Path::attribute("act"))
                 .into(),
             _ => Diagnostics::new(),
-        }
+        };
+        (current.private, diagnostics)
     }
 
     async fn create(&self, change: Change) -> Outcome {

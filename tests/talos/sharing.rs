@@ -1,0 +1,70 @@
+//! Several resources and one file.
+
+use tests::Outcome;
+
+use crate::scene::{SHARED, Scene, on_shared};
+
+/// Artifacts of these names and lines on the shared storage.
+fn artifacts(names: &[(&str, &str)]) -> String {
+    let one = |(name, lines): &(&str, &str)| {
+        format!(
+            "resource \"talos_artifact\" \"{name}\" {{\n  provider      = etcd\n  talos_version = \
+             \"v1.11.5\"\n{lines}{}}}\n",
+            on_shared()
+        )
+    };
+    names.iter().map(one).collect()
+}
+
+#[test]
+fn a_replacement_made_first_keeps_the_file() -> Outcome {
+    let lines = "  lifecycle {\n    create_before_destroy = true\n  }\n";
+    let scene = Scene::made(&format!("{}{lines}", on_shared()))?;
+    let replaced = scene
+        .desk
+        .run(&["apply", "-auto-approve", "-replace=talos_artifact.image"])?;
+    replaced.expect_ok();
+    assert_eq!(scene.proxmox.files().len(), 1, "{replaced}");
+    assert_eq!(scene.proxmox.count("DELETE", ""), 0);
+    scene.desk.expect_no_change()?;
+    Ok(())
+}
+
+#[test]
+fn one_of_two_goes_and_the_file_stays_for_the_other() -> Outcome {
+    let scene = Scene::new()?;
+    scene.write(&artifacts(&[("image", ""), ("twin", "")]))?;
+    scene.desk.init()?;
+    scene.desk.apply()?.expect_ok();
+    assert_eq!(scene.proxmox.count("POST", "/upload"), 1);
+    scene.desk.expect_no_change()?;
+    // Whichever of them wrote it.
+    scene.write(&artifacts(&[("image", "")]))?;
+    scene.desk.apply()?.expect_ok();
+    assert_eq!(scene.proxmox.files().len(), 1);
+    scene.desk.expect_no_change()?;
+    scene.desk.destroy()?.expect_ok();
+    assert!(scene.proxmox.files().is_empty());
+    Ok(())
+}
+
+#[test]
+fn two_that_want_one_name_with_other_content_are_refused_at_plan() -> Outcome {
+    let scene = Scene::new()?;
+    let name = "  file_name = \"same.iso\"\n";
+    let other = format!("{name}  kernel_args = [\"quiet\"]\n");
+    scene.write(&artifacts(&[("image", name), ("other", &other)]))?;
+    scene.desk.init()?;
+    let plan = scene.desk.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Two resources want one file");
+    plan.expect_says(&format!("{SHARED}:iso/same.iso"));
+    let path = scene.desk.directory().join("x.iso");
+    let local = format!("  local_file = \"{}\"\n", path.display());
+    let other = format!("{local}  kernel_args = [\"quiet\"]\n");
+    scene.write(&artifacts(&[("image", &local), ("other", &other)]))?;
+    let plan = scene.desk.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("x.iso");
+    Ok(())
+}
