@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Absent, Begun, BuilderWish, Bytes, CopyWish, Desired, Done, Handle, ImagerOutput,
     InstallerWish, LocalSeen, Observed, Origin, ProxmoxWish, Recorded, Source, Step, StorageSeen,
-    TagSeen, Wish, drift, looks, plan, status, tags, wave,
+    TagSeen, Wish, drift, looks, plan, schematic_at, status, tags, wave,
 };
 use crate::{
     facts::Fact,
@@ -217,13 +217,13 @@ impl World {
             installer_at_hand: self.installer_at_hand.clone(),
             ..Observed::default()
         };
-        if let Some(id) = desired.schematic_id() {
+        if let Source::Factory { url, id, .. } = &desired.source {
             let fact = if self.factory_is_down {
                 Fact::Unknown(DOWN.to_owned())
             } else {
-                Fact::Known(self.schematics.contains(id.as_str()))
+                Fact::Known(self.schematics.contains(&schematic_at(url, id)))
             };
-            observed.schematics.insert(id.to_string(), fact);
+            observed.schematics.insert(schematic_at(url, id), fact);
         }
         for look in looks(desired, &observed) {
             let fact = self.storage(&look.storage, &look.node);
@@ -303,9 +303,9 @@ impl World {
             ..Done::default()
         };
         match step {
-            Step::EnsureSchematic { id, .. } => {
+            Step::EnsureSchematic { factory, id } => {
                 assert!(!self.factory_is_down);
-                self.schematics.insert(id.clone());
+                self.schematics.insert(format!("{id} at {factory}"));
             }
             Step::FetchImage {
                 origin,
@@ -427,6 +427,12 @@ impl World {
                     sha256: image.sha256,
                 };
                 self.local.insert(path.clone(), file);
+            }
+            Step::AdoptLocal { path } => {
+                let image = self.observe(desired).bytes(desired).expect("known bytes");
+                assert_eq!(self.local[path].sha256, image.sha256);
+                done.is_changed = false;
+                done.bytes = Some(image);
             }
             Step::RemoveOld {
                 storage,

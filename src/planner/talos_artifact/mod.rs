@@ -23,15 +23,16 @@ mod wish;
 pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
 pub use file::{ContentKind, Format, normalised, volid};
-pub use findings::forget_unreachable;
+pub use findings::{EXCHANGED, forget_unreachable};
 pub use imager::{
     ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,
     default_imager,
 };
-pub use observed::{Absent, Begun, Bytes, LocalSeen, Observed, StorageSeen, TagSeen};
+pub use observed::{Absent, Begun, Bytes, LocalSeen, Observed, StorageSeen, TagSeen, schematic_at};
 pub use offer::{Offer, check_offer};
 pub use plan::{
-    Look, Plan, announce_creation, drift, looks, plan, plan_removal, sentences, status, tags,
+    Look, Plan, announce_creation, drift, left_by_removal, looks, plan, plan_removal, sentences,
+    status, tags,
 };
 pub use platform::{Architecture, PLATFORMS, Platform};
 pub use recorded::{

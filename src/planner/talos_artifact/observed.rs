@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{desired::Desired, recorded::Recorded};
+use super::{desired::Desired, recorded::Recorded, reference::FactoryUrl, schematic::SchematicId};
 use crate::{
     facts::Fact,
     stored::{self, TooNew},
@@ -14,7 +14,7 @@ use crate::{
 /// Facts, and what our applies wrote.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Whether the factory knows a schematic, by id.
+    /// Whether a factory knows a schematic, by [`schematic_at`].
     pub schematics: BTreeMap<String, Fact<bool>>,
     /// Storages by id, as seen from nodes by name.
     pub storages: BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>>,
@@ -58,6 +58,8 @@ pub enum Absent {
     Storage,
     /// The node.
     Node,
+    /// The storage on this node: it is disabled, or limited to others.
+    Here,
 }
 
 /// A storage from one node.
@@ -107,7 +109,17 @@ pub struct Bytes {
     pub size_bytes: u64,
 }
 
+/// What a schematic at a factory is called.
+pub fn schematic_at(url: &FactoryUrl, id: &SchematicId) -> String {
+    format!("{id} at {}", url.as_str())
+}
+
 impl Observed {
+    /// Whether a factory knows a schematic; `None` if it was not asked.
+    pub(super) fn schematic(&self, url: &FactoryUrl, id: &SchematicId) -> Option<&Fact<bool>> {
+        self.schematics.get(&schematic_at(url, id))
+    }
+
     /// As private bytes.
     pub fn store(&self) -> Vec<u8> {
         stored::store(self)
@@ -137,6 +149,14 @@ impl Observed {
             .filter(|it| it.content == content)
         {
             return Some(image.bytes.clone());
+        }
+        // What is still in its place tells it too, when the content is changed back.
+        let files = self.recorded.files.iter();
+        let files = files.map(|file| (&file.content, &file.bytes));
+        let local = self.recorded.local.iter();
+        let local = local.map(|local| (&local.content, &local.bytes));
+        if let Some((_, bytes)) = files.chain(local).find(|(known, _)| **known == content) {
+            return Some(bytes.clone());
         }
         if let super::desired::Source::Copy(handle) = &desired.source {
             return Some(Bytes {

@@ -2,7 +2,7 @@
 
 use super::{
     desired::{Desired, Tagged},
-    findings::{Finding, findings, remove},
+    findings::{Finding, exchanged, findings, remove},
     observed::Observed,
     step::Step,
 };
@@ -127,11 +127,18 @@ pub fn sentences(steps: &[Step]) -> Vec<String> {
 pub fn plan_removal(observed: &Observed) -> Vec<Step> {
     let files = observed.recorded.files.iter().filter(|file| file.is_ours);
     let mut steps: Vec<Step> = files.filter_map(|file| remove(observed, file)).collect();
-    steps.extend(observed.recorded.local.iter().map(|local| {
+    let local = observed.recorded.local.iter().filter(|it| it.is_ours);
+    steps.extend(local.map(|local| {
         let path = local.path.clone();
         Step::RemoveLocal { path }
     }));
     steps
+}
+
+/// Files that a removal leaves because others were put in their places, as sentences.
+pub fn left_by_removal(observed: &Observed) -> Vec<String> {
+    let files = observed.recorded.files.iter().filter(|file| file.is_ours);
+    files.filter_map(|file| exchanged(observed, file)).collect()
 }
 
 /// A storage of a node, and the files to ask for there.

@@ -91,11 +91,14 @@ impl Desired {
                 .map_err(|error| problems.error(&["source"], "Invalid source", format!("{error}.")))
                 .ok()?,
             platform: platform.clone(),
-            architecture: Architecture::parse(architecture).unwrap_or_default(),
+            architecture: known_word("architecture", architecture, Architecture::parse, problems)
+                .unwrap_or_default(),
             secure_boot: false,
         };
-        let format = Format::parse(&wish.source.format).unwrap_or(Format::None);
-        if format == Format::None {
+        let format = known_word("format", &wish.source.format, Format::parse, problems);
+        let is_none = format == Some(Format::None);
+        let format = format.unwrap_or(Format::None);
+        if is_none {
             problems.error(
                 &["source"],
                 "The source has no image",
@@ -103,7 +106,7 @@ impl Desired {
             );
         }
         let name = file_name(wish.file_name.as_deref(), format, problems)
-            .or_else(|| wish.source.file_name.clone());
+            .or_else(|| source_name(&wish.source, format, problems));
         let desired = Self {
             variant,
             kubernetes: kubernetes(wish.source.kubernetes_version.as_deref(), problems),
@@ -129,6 +132,42 @@ impl Desired {
         }
         (!problems.has_errors()).then_some(desired)
     }
+}
+
+/// A word of a source that somebody wrote by hand, or that a newer version gave out.
+fn known_word<T>(
+    member: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Option<T>,
+    problems: &mut Problems,
+) -> Option<T> {
+    let found = parse(text);
+    if found.is_none() {
+        problems.error(
+            &["source"],
+            "Invalid source",
+            format!(
+                "\"{text}\" is no {member} of an image. Give it the image of a talos_artifact."
+            ),
+        );
+    }
+    found
+}
+
+/// The name that a copy takes from its source.
+fn source_name(source: &Handle, format: Format, problems: &mut Problems) -> Option<String> {
+    if format == Format::None {
+        return None;
+    }
+    let name = source.file_name.clone().unwrap_or_default();
+    if let Some(fault) = file::name_fault(&name, format) {
+        problems.error(
+            &["source"],
+            "Invalid source",
+            format!("Its file_name is \"{name}\". {fault} Give the copy a file_name of its own."),
+        );
+    }
+    Some(name)
 }
 
 fn short(source: &Source) -> String {
@@ -569,8 +608,8 @@ fn targets(wishes: &[ProxmoxWish], problems: &mut Problems) -> Option<Vec<Target
     let before = problems.0.len();
     let mut nodes: BTreeMap<&str, &str> = BTreeMap::new();
     let mut targets = Vec::new();
-    for (index, wish) in wishes.iter().enumerate() {
-        let index = index.to_string();
+    for (index_of, wish) in wishes.iter().enumerate() {
+        let index = index_of.to_string();
         if !file::is_storage(&wish.storage) {
             problems.error(
                 &["proxmox", &index, "storage"],
@@ -598,14 +637,18 @@ fn targets(wishes: &[ProxmoxWish], problems: &mut Problems) -> Option<Vec<Target
                 );
             }
             if let Some(storage) = nodes.insert(node, &wish.storage) {
-                problems.error(
-                    &place,
-                    "A node stands twice",
+                let detail = if wishes[..index_of]
+                    .iter()
+                    .any(|other| other.nodes.contains(node))
+                {
                     format!(
                         "{node} has the image on storage {storage} already, and \
                          talos_image_file_ids has one id for each node."
-                    ),
-                );
+                    )
+                } else {
+                    format!("{node} is in this list already.")
+                };
+                problems.error(&place, "A node stands twice", detail);
             }
         }
         let transfer = wish.transfer.as_deref().unwrap_or("upload");

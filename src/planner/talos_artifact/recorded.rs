@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    desired::{Desired, Tagged},
+    desired::{Desired, Source, Tagged},
     imager::ImagerOutput,
     observed::{Begun, Bytes, Observed},
     step::{Done, Step},
@@ -17,6 +17,9 @@ use crate::facts::Fact;
 pub struct Recorded {
     /// Id of the schematic that a factory was given.
     pub schematic: Option<String>,
+    /// URL of that factory; `None` where only the id was noted.
+    #[serde(default)]
+    pub schematic_factory: Option<String>,
     /// The image.
     pub image: Option<RecordedImage>,
     /// Files on storages.
@@ -68,6 +71,9 @@ pub struct RecordedFile {
     pub bytes: Bytes,
     /// Whether we wrote it; what was there before is never removed.
     pub is_ours: bool,
+    /// Nodes that saw it on a storage that they share.
+    #[serde(default)]
+    pub seen_from: BTreeSet<String>,
 }
 
 /// A tag in a registry.
@@ -156,7 +162,10 @@ impl Recorded {
         self.builds.extend(done.build.clone());
         match step {
             Step::EnsureSchematic { .. } => {
-                self.schematic = desired.schematic_id().map(ToString::to_string);
+                if let Source::Factory { url, id, .. } = &desired.source {
+                    self.schematic = Some(id.to_string());
+                    self.schematic_factory = Some(url.as_str().to_owned());
+                }
             }
             Step::FetchImage { .. }
             | Step::Build {
@@ -209,14 +218,14 @@ impl Recorded {
                 };
                 self.tagged(place, content, &done);
             }
-            Step::WriteLocal { path } => {
+            Step::WriteLocal { path } | Step::AdoptLocal { path } => {
                 if let Some(bytes) = self.bytes_of(desired, done) {
                     self.local.retain(|local| local.path != *path);
                     self.local.push(RecordedLocal {
                         path: path.clone(),
                         content: desired.content(),
                         bytes,
-                        is_ours: true,
+                        is_ours: matches!(step, Step::WriteLocal { .. }),
                     });
                 }
             }
@@ -236,15 +245,25 @@ impl Recorded {
         spare.cloned().collect()
     }
 
-    /// Forgets files that are gone and not wanted any more.
+    /// Forgets files that are not wanted any more and are gone, or others by now; remembers which
+    /// nodes see one that they share.
     pub fn settle(&mut self, desired: &Desired, seen: &Observed) {
         self.files.retain(|file| {
-            let is_wanted = desired.wants(file);
             let fact = seen.storage(&file.storage, &file.node);
             let is_gone = matches!(fact, Some(Fact::Known(storage))
-                if !storage.files.contains_key(&file.volume));
-            is_wanted || !is_gone
+                if storage.files.get(&file.volume) != Some(&file.bytes.size_bytes));
+            desired.wants(file) || !is_gone
         });
+        for file in self.files.iter_mut().filter(|file| file.is_shared) {
+            let nodes = seen.storages.get(&file.storage).into_iter().flatten();
+            let sees = nodes.filter(|(_, fact)| {
+                let seen = fact.known().filter(|seen| seen.is_shared);
+                seen.is_some_and(|seen| seen.files.contains_key(&file.volume))
+            });
+            file.seen_from.extend(sees.map(|(node, _)| node.clone()));
+        }
+        self.local
+            .retain(|local| local.is_ours || desired.local_file.as_ref() == Some(&local.path));
     }
 
     fn bytes_of(&self, desired: &Desired, done: &Done) -> Option<Bytes> {
@@ -271,6 +290,13 @@ impl Recorded {
         } else {
             &place.nodes[..]
         };
+        if place.is_shared {
+            let is_here =
+                |file: &RecordedFile| file.storage == place.storage && file.volume == place.volume;
+            self.files.retain(|file| !is_here(file));
+        } else {
+            self.split(place);
+        }
         for node in nodes {
             self.files
                 .retain(|file| !file.is_at(&place.storage, node, &place.volume));
@@ -282,6 +308,7 @@ impl Recorded {
                 content: desired.content(),
                 bytes: bytes.clone(),
                 is_ours,
+                seen_from: BTreeSet::new(),
             });
         }
         self.files.sort_by(|left, right| {
@@ -291,6 +318,23 @@ impl Recorded {
                 &right.volume,
             ))
         });
+    }
+
+    /// A storage that was shared is each node's own now: who saw the file may have it still.
+    fn split(&mut self, place: &super::step::FilePlace) {
+        let (shared, mut files): (Vec<_>, Vec<_>) = self.files.drain(..).partition(|file| {
+            file.is_shared && file.storage == place.storage && file.volume == place.volume
+        });
+        for file in shared {
+            let nodes: BTreeSet<&String> = file.seen_from.iter().chain([&file.node]).collect();
+            files.extend(nodes.into_iter().map(|node| RecordedFile {
+                node: node.clone(),
+                is_shared: false,
+                seen_from: BTreeSet::new(),
+                ..file.clone()
+            }));
+        }
+        self.files = files;
     }
 
     fn tagged(&mut self, place: &Tagged, content: String, done: &Done) {

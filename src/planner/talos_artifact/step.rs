@@ -95,6 +95,11 @@ pub enum Step {
         /// Where to.
         path: String,
     },
+    /// Takes over a file on this machine that is the image, byte by byte; writes nothing.
+    AdoptLocal {
+        /// Which.
+        path: String,
+    },
     /// Removes a file that we wrote and nobody wants any more.
     RemoveOld {
         /// Id of the storage.
@@ -187,7 +192,9 @@ impl Step {
             | Self::AdoptTag { place, .. }
             | Self::RestoreTag { place, .. } => place.to_string(),
             Self::AskInstaller { from } => from.clone(),
-            Self::WriteLocal { path } | Self::RemoveLocal { path } => path.clone(),
+            Self::WriteLocal { path } | Self::AdoptLocal { path } | Self::RemoveLocal { path } => {
+                path.clone()
+            }
         }
     }
 }
@@ -301,6 +308,7 @@ impl fmt::Display for Step {
                 write!(formatter, "let {place} lead to {digest} again")
             }
             Self::WriteLocal { path } => write!(formatter, "write the image to {path}"),
+            Self::AdoptLocal { path } => write!(formatter, "take over {path}, which is the image"),
             Self::RemoveOld {
                 storage,
                 node,

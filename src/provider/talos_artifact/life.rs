@@ -208,7 +208,7 @@ fn unseen(desired: &Desired, observed: &Observed) -> Diagnostics {
     let mut silent: BTreeMap<String, &str> = BTreeMap::new();
     for (id, fact) in &observed.schematics {
         if let Fact::Unknown(why) = fact {
-            silent.insert(format!("the schematic {id} at its factory"), why);
+            silent.insert(format!("the schematic {id}"), why);
         }
     }
     for (storage, nodes) in &observed.storages {
@@ -475,7 +475,12 @@ async fn plan_update(
     if let (Setup::Ready(context), Some(wish), true) = (setup, &read.wish, is_other_content) {
         diagnostics.extend(offered(&context.services, wish, desired).await);
     }
-    obstacles(desired, &observed, false, diagnostics);
+    // The refresh looked at the places of before: what stands at those of now is said here too.
+    let seen = match ready(setup) {
+        Ok(context) => look::observe(&context, desired, &observed, Depth::Plan).await,
+        Err(_) => observed,
+    };
+    obstacles(desired, &seen, false, diagnostics);
     if let Setup::Ready(context) = setup {
         diagnostics.extend(build_host(context, read, &plan.steps).await);
     }
@@ -749,6 +754,9 @@ async fn try_delete(
     }
     if diagnostics.has_errors() {
         return Err(diagnostics);
+    }
+    for sentence in planner_artifact::left_by_removal(&seen) {
+        diagnostics.warning(planner_artifact::EXCHANGED, sentence);
     }
     let steps = planner_artifact::plan_removal(&seen);
     let what = called(&desired);

@@ -88,7 +88,7 @@ async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, 
         let factory = Factory::new(&services.factory_at(Some(url)))?;
         Ok(factory.knows(id.as_str()).await?)
     };
-    BTreeMap::from([(id.to_string(), found(known).await)])
+    BTreeMap::from([(planner_artifact::schematic_at(url, id), found(known).await)])
 }
 
 async fn storages(
@@ -124,7 +124,13 @@ async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault>
             });
         }
     };
-    if !status.is_enabled || !status.is_active {
+    if !status.is_enabled {
+        return Ok(StorageSeen {
+            absent: Some(Absent::Here),
+            ..StorageSeen::default()
+        });
+    }
+    if !status.is_active {
         return Err(Fault::Wait(format!(
             "storage {} is not active on {}",
             look.storage, look.node

@@ -209,6 +209,7 @@ mod tests {
                 size_bytes: 1,
             },
             is_ours,
+            seen_from: BTreeSet::new(),
         }
     }
 

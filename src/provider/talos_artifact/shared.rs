@@ -78,7 +78,7 @@ pub(super) fn outputs() -> Vec<Attribute> {
             "talos_image_file_ids",
             Type::map(Type::String),
             "Volume id of the image by Proxmox node, such as `resources:iso/talos….iso`: what a VM's \
-             `cdrom` names. With several storages, that of the first one that a node has.",
+             `cdrom` names. Each node stands in one `proxmox` block.",
         ),
         text("talos_image_file_name", "Name of the image on storages."),
         text(

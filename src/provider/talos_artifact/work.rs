@@ -763,6 +763,17 @@ impl<'a> ArtifactWork<'a> {
             self.stays(path);
             return Ok(Done::default());
         }
+        let wrote = self.last().recorded.local(path).map(|it| it.bytes.clone());
+        let found = images::look(PathBuf::from(path)).await?;
+        if let (Some(found), Some(wrote)) = (found, wrote)
+            && (found.sha256 != wrote.sha256 || found.size_bytes != wrote.size_bytes)
+        {
+            self.warn(Diagnostic::warning(
+                planner_artifact::EXCHANGED,
+                format!("{path} is another file than this resource wrote there."),
+            ));
+            return Ok(Done::default());
+        }
         match std::fs::remove_file(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(images::Error::File {
@@ -894,6 +905,10 @@ impl Work for ArtifactWork<'_> {
             Step::PublishArtifact { place, replaces } => self.publish(place, *replaces).await?,
             Step::AskInstaller { from } => self.ask_installer(from).await?,
             Step::AdoptTag { .. } => Done::default(),
+            Step::AdoptLocal { .. } => Done {
+                bytes: Some(self.bytes()?),
+                ..Done::default()
+            },
             Step::RestoreTag { place, digest } => self.restore_tag(place, digest).await?,
             Step::WriteLocal { path } => self.write_local(path).await?,
             Step::RemoveOld {

@@ -48,6 +48,15 @@ pub(super) fn files(
         let nodes = std::iter::once(first).chain(others).cloned().collect();
         let at = place(nodes, true);
         found.extend(file(desired, observed, &index, target, &at, seen));
+        let known = recorded(desired, observed, &target.storage, first);
+        let known = known.filter(|file| file.content == desired.content());
+        for node in &target.nodes {
+            // One that saw the file before is only silent now.
+            let was_served = known.is_some_and(|file| file.seen_from.contains(node));
+            if let (Some(Fact::Unknown(why)), false) = (facts(node), was_served) {
+                found.push(Finding::unseen(silent(target, node, why)).open());
+            }
+        }
         return;
     }
     let mut unlooked = Vec::new();
@@ -58,10 +67,7 @@ pub(super) fn files(
                 found.extend(file(desired, observed, &index, target, &at, seen));
             }
             Some(Fact::Unknown(why)) => {
-                let sentence = format!(
-                    "storage {} on {node} does not answer: {why}",
-                    target.storage
-                );
+                let sentence = silent(target, node, why);
                 let is_there = recorded(desired, observed, &target.storage, node)
                     .is_some_and(|file| file.content == desired.content());
                 found.push(if is_there {
@@ -96,6 +102,13 @@ pub(super) fn files(
     )));
 }
 
+fn silent(target: &Target, node: &str, why: &str) -> String {
+    format!(
+        "storage {} on {node} does not answer: {why}",
+        target.storage
+    )
+}
+
 /// What the cluster is known not to have.
 fn not_there(index: &str, target: &Target, node: &str, absent: Absent) -> Finding {
     let storage = &target.storage;
@@ -113,6 +126,14 @@ fn not_there(index: &str, target: &Target, node: &str, absent: Absent) -> Findin
             &["proxmox", index, "nodes"],
             "There is no such node",
             format!("The cluster has no node {node}. See pvecm nodes for those that there are."),
+        ),
+        Absent::Here => Finding::refuses(
+            &["proxmox", index, "nodes"],
+            "The node does not have this storage",
+            format!(
+                "Storage {storage} is disabled, or limited to other nodes than {node}: see its nodes and \
+                 disable in /etc/pve/storage.cfg. Guests on {node} could not boot from it."
+            ),
         ),
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn local(desired: &Desired, observed: &Observed) -> Option<Finding> {
     }
 }
 
-/// A file that we did not write is there: it stays, unless it is the image.
+/// A file that we did not write is there: it stays. If it is the image, it is taken over, also when
+/// the resource goes.
 fn foreign(
     desired: &Desired,
     observed: &Observed,
@@ -56,7 +57,11 @@ fn foreign(
     let wanted = observed.bytes(desired)?;
     let is_same = seen.size_bytes == wanted.size_bytes
         && seen.sha256.as_ref().is_none_or(|it| *it == wanted.sha256);
-    (!is_same).then(|| {
+    Some(if is_same {
+        Finding::step(Step::AdoptLocal {
+            path: path.to_owned(),
+        })
+    } else {
         Finding::refuses(
             &["local_file"],
             "Another file has this name",

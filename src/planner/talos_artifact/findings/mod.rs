@@ -11,12 +11,13 @@ mod tag;
 use super::{
     desired::{Desired, Source},
     observed::Observed,
+    recorded::Recorded,
     step::Step,
 };
 use crate::{facts::Fact, problem::Problem};
 
-pub use old::forget_unreachable;
-pub(super) use old::remove;
+pub use old::{EXCHANGED, forget_unreachable};
+pub(super) use old::{exchanged, remove};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,12 +111,19 @@ fn schematic(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let Source::Factory { url, id, .. } = &desired.source else {
         return None;
     };
-    let was_given = observed.recorded.schematic.as_deref() == Some(id.as_str());
+    let Recorded {
+        schematic,
+        schematic_factory,
+        ..
+    } = &observed.recorded;
+    let to_it = schematic_factory.as_deref();
+    let was_given = schematic.as_deref() == Some(id.as_str())
+        && to_it.is_none_or(|factory| factory == url.as_str());
     let ensure = Finding::step(Step::EnsureSchematic {
         factory: url.as_str().to_owned(),
         id: id.to_string(),
     });
-    match observed.schematics.get(id.as_str()) {
+    match observed.schematic(url, id) {
         Some(Fact::Unknown(why)) => {
             let sentence = format!("the factory {} does not answer: {why}", url.as_str());
             Some(if was_given {

@@ -1,6 +1,6 @@
 //! What our former applies wrote and nobody wants any more.
 
-use super::Finding;
+use super::{Finding, problem};
 use crate::{
     facts::Fact,
     talos_artifact::{desired::Desired, observed::Observed, recorded::RecordedFile, step::Step},
@@ -17,9 +17,13 @@ pub(super) fn old(desired: &Desired, observed: &Observed, found: &mut Vec<Findin
     for file in &observed.recorded.files {
         if !desired.wants(file) && file.is_ours {
             found.extend(remove(observed, file).map(Finding::step));
+            found.extend(exchanged(observed, file).map(|detail| Finding {
+                warning: Some(problem(false, &["proxmox"], EXCHANGED, detail)),
+                ..Finding::default()
+            }));
         }
     }
-    for local in &observed.recorded.local {
+    for local in observed.recorded.local.iter().filter(|it| it.is_ours) {
         let is_wanted = desired.local_file.as_ref() == Some(&local.path);
         let is_gone = matches!(observed.local.get(&local.path), Some(Fact::Known(None)));
         if !is_wanted && !is_gone {
@@ -29,7 +33,28 @@ pub(super) fn old(desired: &Desired, observed: &Observed, found: &mut Vec<Findin
     }
 }
 
-/// The step that removes a file of ours; none if it is gone or its storage does not answer.
+/// What is said of a file that was ours and is another one by now.
+pub const EXCHANGED: &str = "A file is left because it was exchanged";
+
+/// That a file of ours is another one by now, as a sentence. It is not ours to remove.
+pub(in crate::talos_artifact) fn exchanged(
+    observed: &Observed,
+    file: &RecordedFile,
+) -> Option<String> {
+    let seen = observed.storage(&file.storage, &file.node)?.known()?;
+    let size = seen.files.get(&file.volume)?;
+    let wrote = file.bytes.size_bytes;
+    (*size != wrote).then(|| {
+        format!(
+            "{}:{} on {} has {size} bytes, and this resource wrote {wrote}: somebody put another file \
+             there.",
+            file.storage, file.volume, file.node
+        )
+    })
+}
+
+/// The step that removes a file of ours; none if it is gone, if somebody put another one there, or if
+/// its storage does not answer.
 pub(in crate::talos_artifact) fn remove(observed: &Observed, file: &RecordedFile) -> Option<Step> {
     let nodes = observed.storages.get(&file.storage);
     let seen = |node: &str| nodes.and_then(|nodes| nodes.get(node));
@@ -44,7 +69,9 @@ pub(in crate::talos_artifact) fn remove(observed: &Observed, file: &RecordedFile
         &file.node
     };
     let is_there = match seen(through) {
-        Some(Fact::Known(storage)) => storage.files.contains_key(&file.volume),
+        Some(Fact::Known(storage)) => {
+            storage.files.get(&file.volume) == Some(&file.bytes.size_bytes)
+        }
         Some(Fact::Unknown(_)) => false,
         None => true,
     };

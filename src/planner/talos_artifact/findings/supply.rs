@@ -21,7 +21,12 @@ pub(super) fn supply(desired: &Desired, observed: &Observed, found: &mut Vec<Fin
             Step::Upload { .. } | Step::WriteLocal { .. } | Step::PublishArtifact { .. }
         )
     };
-    let needs_hash = |step: &Step| matches!(step, Step::DownloadByNode { .. } | Step::AdoptFile(_));
+    let needs_hash = |step: &Step| {
+        matches!(
+            step,
+            Step::DownloadByNode { .. } | Step::AdoptFile(_) | Step::AdoptLocal { .. }
+        )
+    };
     // The hash is an output, also where nothing is put anywhere: a factory does not tell it.
     let is_refused = found.iter().any(|finding| finding.refusal.is_some());
     let is_factory = matches!(desired.source, Source::Factory { .. });
@@ -52,7 +57,7 @@ fn origin(desired: &Desired, observed: &Observed) -> Result<Step, String> {
     };
     match &desired.source {
         Source::Copy(_) => Ok(fetch(Origin::Handle)),
-        Source::Factory { url, id, .. } => match observed.schematics.get(id.as_str()) {
+        Source::Factory { url, id, .. } => match observed.schematic(url, id) {
             Some(Fact::Unknown(why)) => Err(format!(
                 "the factory {} does not answer: {why}",
                 url.as_str()

@@ -4,7 +4,7 @@ use super::Finding;
 use crate::{
     facts::Fact,
     talos_artifact::{
-        desired::{Desired, Installer, Tagged},
+        desired::{Desired, Installer, Source, Tagged},
         imager::ImagerOutput,
         observed::Observed,
         step::Step,
@@ -86,10 +86,11 @@ pub(super) fn factory_installer(desired: &Desired, observed: &Observed) -> Optio
     let from = desired.factory_installer()?;
     let recorded = observed.recorded.factory_installer.as_ref();
     let is_asked = recorded.is_some_and(|known| known.reference == from);
-    let is_silent = desired
-        .schematic_id()
-        .and_then(|id| observed.schematics.get(id.as_str()))
-        .is_some_and(|fact| fact.known().is_none());
+    let fact = match &desired.source {
+        Source::Factory { url, id, .. } => observed.schematic(url, id),
+        _ => None,
+    };
+    let is_silent = fact.is_some_and(|fact| fact.known().is_none());
     (!is_asked && !is_silent).then(|| Finding::step(Step::AskInstaller { from }))
 }
 

@@ -1,12 +1,13 @@
 use expect_test::{Expect, expect};
 
 use crate::{
+    facts::Fact,
     problem::Problems,
     talos_artifact::{
-        Begun, Bytes, Desired, InstallerWish, Observed, Recorded, TagSeen, Wish, announce_creation,
-        drift,
+        Absent, Begun, Bytes, Desired, InstallerWish, Observed, Recorded, StorageSeen, TagSeen,
+        Wish, announce_creation, drift,
         fixture::{File, World, bytes, copy_wish, handle, imager_wish, proxmox, read, told, wish},
-        forget_unreachable, plan, plan_removal, status,
+        forget_unreachable, left_by_removal, plan, plan_removal, status,
     },
 };
 
@@ -767,4 +768,132 @@ fn a_file_of_a_killed_run_is_ours() {
         let files = &world.recorded.files;
         assert!(!files.is_empty() && files.iter().all(|file| file.is_ours));
     }
+}
+
+#[test]
+fn another_factory_is_given_the_schematic_too() {
+    let (_, world) = applied(&wish(), &["resources"]);
+    let moved = read(&Wish {
+        factory_url: Some("https://factory.example".to_owned()),
+        ..wish()
+    });
+    let told = world.told(&moved);
+    let id = moved.artifact_id();
+    assert!(
+        told.contains(&format!("give schematic {id} to https://factory.example")),
+        "{told}"
+    );
+    // A record of before knew the id alone.
+    let (desired, mut old) = applied(&wish(), &["resources"]);
+    old.recorded.schematic_factory = None;
+    assert_eq!(old.told(&desired), "status: ready");
+}
+
+#[test]
+fn a_content_that_is_still_there_keeps_its_checksum() {
+    let (first, mut world) = applied(&wish(), &["resources"]);
+    let bytes = world.observe(&first).bytes(&first);
+    let second = read(&Wish {
+        kernel_args: vec!["quiet".to_owned()],
+        keep_previous: true,
+        ..wish()
+    });
+    world.run(&second);
+    assert!(bytes.is_some());
+    assert_eq!(world.observe(&first).bytes(&first), bytes);
+}
+
+#[test]
+fn a_node_that_does_not_have_a_shared_storage_is_named() {
+    let desired = read(&wish());
+    let mut world = World::new(&["resources"]);
+    world.run(&desired);
+    let mut observed = world.observe(&desired);
+    let nodes = observed.storages.get_mut("resources").expect("looked at");
+    let seen = StorageSeen {
+        absent: Some(Absent::Here),
+        ..StorageSeen::default()
+    };
+    nodes.insert("pve03".to_owned(), Fact::Known(seen));
+    let refusals = plan(&desired, &observed).refusals;
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].place, ["proxmox", "0", "nodes"]);
+    assert!(refusals[0].detail.contains("pve03"), "{refusals:?}");
+}
+
+#[test]
+fn a_node_that_never_saw_a_shared_storage_is_not_served() {
+    let desired = read(&wish());
+    let mut world = World::new(&["resources"]);
+    world.down.insert("pve03".to_owned());
+    world.run(&desired);
+    let told = world.told(&desired);
+    let silent = "status: storage resources on pve03 does not answer: connection refused";
+    assert!(told.contains(silent), "{told}");
+    // Once it has seen the file, it may be silent.
+    world.down.clear();
+    world.run(&desired);
+    world.down.insert("pve03".to_owned());
+    assert_eq!(world.told(&desired), "status: ready");
+}
+
+#[test]
+fn what_somebody_put_in_the_place_of_ours_is_left() {
+    let (desired, mut world) = applied(&wish(), &["resources"]);
+    world.files.values_mut().for_each(|file| file.size = 3);
+    let observed = world.observe(&desired);
+    assert_eq!(plan_removal(&observed), []);
+    assert_eq!(left_by_removal(&observed).len(), 1);
+    let other = read(&Wish {
+        kernel_args: vec!["quiet".to_owned()],
+        ..wish()
+    });
+    let told = world.told(&other);
+    assert!(!told.contains("remove resources"), "{told}");
+    assert!(told.contains("warned at proxmox: A file is left"), "{told}");
+    world.run(&other);
+    assert_eq!(world.told(&other), "status: ready", "it is forgotten");
+    assert_eq!(world.files.len(), 2);
+}
+
+#[test]
+fn a_local_file_that_was_there_is_never_removed() {
+    let local = |path: &str| {
+        read(&Wish {
+            local_file: Some(path.to_owned()),
+            proxmox: Vec::new(),
+            ..wish()
+        })
+    };
+    let here = local("/srv/a.iso");
+    let mut world = World::new(&[]);
+    world.run(&here);
+    let ours = plan_removal(&world.observe(&here));
+    assert_eq!(ours.len(), 1);
+    // Another object, for which the same file is there.
+    world.recorded = Recorded::default();
+    let log = world.run(&here);
+    assert!(log.contains("take over /srv/a.iso"), "{log}");
+    assert!(!log.contains("write the image"), "{log}");
+    assert_eq!(plan_removal(&world.observe(&here)), []);
+    world.run(&local("/srv/b.iso"));
+    assert!(world.local.contains_key("/srv/a.iso"));
+    assert_eq!(world.recorded.local.len(), 1);
+}
+
+#[test]
+fn a_storage_that_is_not_shared_any_more_leaves_the_file_ours_where_it_is() {
+    let (desired, mut world) = applied(&wish(), &["resources"]);
+    world.shared.clear();
+    let files = std::mem::take(&mut world.files);
+    for ((storage, _, volume), file) in files {
+        world
+            .files
+            .insert((storage, "pve01".to_owned(), volume), file);
+    }
+    world.run(&desired);
+    assert_eq!(world.told(&desired), "status: ready");
+    assert!(!world.log.iter().any(|step| step.contains("take over")));
+    assert_eq!(world.files.len(), 3);
+    assert_eq!(plan_removal(&world.observe(&desired)).len(), 3);
 }

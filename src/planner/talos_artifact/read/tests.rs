@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use crate::{
     problem::Problems,
     talos_artifact::{
-        Desired, Handle, InstallerWish, OverlayWish, Value, Wish,
+        CopyWish, Desired, Handle, InstallerWish, OverlayWish, Value, Wish,
         fixture::{World, copy_wish, handle, imager_wish, lines, problems, proxmox, read, wish},
     },
 };
@@ -500,7 +500,7 @@ fn storages_and_nodes_are_checked() {
             E proxmox.2.storage: Invalid storage: "a:b" is not the id of a storage, such as local.
             E proxmox.2.nodes: No nodes: Name the nodes that use the image, also on a shared storage: each gets its file id.
             E proxmox.3.nodes: Invalid node: "pve05.example" is not the name of a node, such as pve01 (no domain).
-            E proxmox.3.nodes: A node stands twice: pve06 has the image on storage local already, and talos_image_file_ids has one id for each node.
+            E proxmox.3.nodes: A node stands twice: pve06 is in this list already.
             E proxmox.3.transfer: Invalid transfer: "scp" is neither upload nor download."#]],
     );
     check(
@@ -540,4 +540,53 @@ fn a_copy_needs_something_to_copy() {
             "E source: The source can be fetched from nowhere: It has no factory, no artifact_repository and no local_file. Give the artifact that made it one of them."
         ],
     );
+}
+
+#[test]
+fn what_a_copy_takes_from_its_source_is_checked() {
+    let source = Handle {
+        artifact_id: "a".to_owned(),
+        talos_version: "v1.11.5".to_owned(),
+        platform: "nocloud".to_owned(),
+        architecture: "amd64".to_owned(),
+        format: "iso".to_owned(),
+        file_name: Some("x.iso".to_owned()),
+        url: Some("https://factory.talos.dev/x.iso".to_owned()),
+        ..Handle::default()
+    };
+    let faults = |source: Handle| {
+        let wish = CopyWish {
+            source,
+            ..CopyWish::default()
+        };
+        let mut problems = Problems::default();
+        let desired = Desired::read_copy(&wish, &mut problems);
+        assert_eq!(desired.is_none(), problems.has_errors());
+        problems.0.len()
+    };
+    assert_eq!(faults(source.clone()), 0);
+    for name in [
+        None,
+        Some("../my image.iso"),
+        Some("my image.iso"),
+        Some("x.qcow2"),
+    ] {
+        let named = Handle {
+            file_name: name.map(str::to_owned),
+            ..source.clone()
+        };
+        assert_eq!(faults(named), 1, "{name:?}");
+    }
+    for other in [
+        Handle {
+            architecture: "amd65".to_owned(),
+            ..source.clone()
+        },
+        Handle {
+            format: "vmdk".to_owned(),
+            ..source.clone()
+        },
+    ] {
+        assert_eq!(faults(other), 1);
+    }
 }
