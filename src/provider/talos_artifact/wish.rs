@@ -10,7 +10,7 @@ use planner::{
         Value as OverlayOption, Wish,
     },
 };
-use tf_plugin::{Diagnostics, Value};
+use tf_plugin::{Diagnostic, Diagnostics, Path, Value};
 
 use crate::{common::text, report, services::Services};
 
@@ -72,6 +72,13 @@ pub(super) fn artifact(
             builder,
         };
     }
+    if nulls(values, diagnostics) {
+        return Read {
+            desired: None,
+            wish: None,
+            builder,
+        };
+    }
     let wish = Wish {
         talos_version: text(values, "talos_version").unwrap_or_default(),
         kubernetes_version: text(values, "kubernetes_version"),
@@ -115,6 +122,13 @@ pub(super) fn copy(values: &Value, diagnostics: &mut Diagnostics) -> Read {
     // What is known only after the source was made does not decide what is wished.
     let is_known = is_given(&without(values, "source")) && !source.get("artifact_id").is_unknown();
     if !is_known || source.is_unknown() {
+        return Read {
+            desired: None,
+            wish: None,
+            builder: None,
+        };
+    }
+    if nulls(values, diagnostics) {
         return Read {
             desired: None,
             wish: None,
@@ -174,6 +188,42 @@ fn handle(source: &Value) -> Handle {
         installer_image: member("installer_image"),
         installer_image_digest: member("installer_image_digest"),
     }
+}
+
+/// Refuses null elements: what is meant to be there would be left out in silence.
+fn nulls(values: &Value, diagnostics: &mut Diagnostics) -> bool {
+    let mut found = Vec::new();
+    let mut list = |path: &Path, value: &Value| {
+        for (index, element) in value.as_list().unwrap_or_default().iter().enumerate() {
+            if element.is_null() {
+                found.push(path.clone().index(i64::try_from(index).unwrap_or_default()));
+            }
+        }
+    };
+    for name in ["extensions", "kernel_args", "extension_images"] {
+        list(&Path::attribute(name), values.get(name));
+    }
+    let blocks = values.get("proxmox").as_list().unwrap_or_default();
+    for (index, block) in blocks.iter().enumerate() {
+        let path = Path::attribute("proxmox").index(i64::try_from(index).unwrap_or_default());
+        list(&path.member("nodes"), block.get("nodes"));
+    }
+    let options = Path::attribute("overlay").member("options");
+    for (path, value) in [
+        (Path::attribute("meta"), values.get("meta")),
+        (options, values.get("overlay").get("options")),
+    ] {
+        let entries = value.as_map().into_iter().flatten();
+        let empty = entries.filter(|(_, value)| value.is_null());
+        found.extend(empty.map(|(key, _)| path.clone().key(key)));
+    }
+    let is_refused = !found.is_empty();
+    for path in found {
+        diagnostics.push(
+            Diagnostic::error("An element is null", "Give it a value, or leave it out.").at(path),
+        );
+    }
+    is_refused
 }
 
 fn flag(values: &Value, name: &str) -> bool {
