@@ -451,7 +451,16 @@ async fn plan_update(
     state::set_planned(planned, kind, desired, &observed, &plan.steps);
     planned.set("drift", Value::List(Vec::new()));
     let has_drift = !common::texts(prior, "drift").is_empty();
-    if plan.steps.is_empty() && !has_drift {
+    // A node that is to see what a shared storage has already needs no step, and has to be looked at.
+    let is_unseen = |look: &planner_artifact::Look| {
+        let fact = observed.storage(&look.storage, &look.node);
+        fact.is_none()
+    };
+    let has_new_places = planned.get("proxmox") != prior.get("proxmox")
+        && planner_artifact::looks(desired, &observed)
+            .iter()
+            .any(is_unseen);
+    if plan.steps.is_empty() && !has_drift && !has_new_places {
         // Another wish is another status, though nothing is to be done for it: a node that went away and
         // is wanted no more does not keep it from being ready.
         if *planned != *prior {
