@@ -198,6 +198,10 @@ fn what_no_apply_mends_is_said_and_left_alone() -> Outcome {
         run.expect_says("does not know it any more");
         run.expect_says("back from a backup");
     }
+    // A removal would leave the member running and let go of what others on the host need.
+    let destroy = site.run(&["destroy", "-refresh=false", "-auto-approve", "-no-color"])?;
+    assert_ne!(destroy.code, 0, "{destroy}");
+    destroy.expect_says("does not know it any more");
     assert_eq!(pid(second, "2")?, before);
     second.root_text(&["mv", "/root/kept/ledger.json", "/var/lib/etcd-node/"])?;
     site.expect_no_change()?;
