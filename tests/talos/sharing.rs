@@ -68,3 +68,49 @@ fn two_that_want_one_name_with_other_content_are_refused_at_plan() -> Outcome {
     plan.expect_says("x.iso");
     Ok(())
 }
+
+#[test]
+fn a_change_is_checked_where_it_leads_before_it_is_applied() -> Outcome {
+    let scene = Scene::made(&on_shared())?;
+    scene
+        .proxmox
+        .put("pve01", SHARED, "iso", "mine.iso", b"mine")?;
+    for (lines, says) in [
+        (
+            format!("  file_name = \"mine.iso\"\n{}", on_shared()),
+            "Another image has this name",
+        ),
+        (
+            on_shared().replace(SHARED, "rbd-vm"),
+            "The storage does not take such images",
+        ),
+        (on_shared().replace("pve03", "pve77"), "no node pve77"),
+    ] {
+        scene.artifact(&lines)?;
+        let plan = scene.desk.plan()?;
+        assert_eq!(plan.code, 1, "{plan}");
+        plan.expect_says(says);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_that_was_exchanged_is_not_removed() -> Outcome {
+    let scene = Scene::new()?;
+    let path = scene.desk.directory().join("x.iso");
+    let local = format!("  local_file = \"{}\"\n{}", path.display(), on_shared());
+    scene.artifact(&local)?;
+    scene.desk.init()?;
+    scene.desk.apply()?.expect_ok();
+    let name = scene.state("talos_image_file_name")?;
+    let name = name.as_str().unwrap_or_default();
+    let stored = scene.proxmox.path("pve01", SHARED, "iso", name);
+    std::fs::write(&stored, "mine")?;
+    std::fs::write(&path, "my thesis")?;
+    let destroy = scene.desk.destroy()?;
+    destroy.expect_ok();
+    destroy.expect_says("A file is left because it was exchanged");
+    assert_eq!(std::fs::read(&stored)?, b"mine");
+    assert_eq!(std::fs::read(&path)?, b"my thesis");
+    Ok(())
+}

@@ -44,6 +44,16 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
             "  proxmox {\n    storage = \"rbd-vm\"\n    nodes = [\"pve01\"]\n  }",
             "rbd-vm",
         ),
+        ("  extensions = [null]", "An element is null"),
+        ("  meta = { \"10\" = null }", "An element is null"),
+        (
+            "  proxmox {\n    storage = \"local\"\n    nodes = [\"pve01\", null]\n  }",
+            "An element is null",
+        ),
+        (
+            "  proxmox {\n    storage = \"isos\"\n    nodes = [\"pve01\", \"pve03\"]\n  }",
+            "The node does not have this storage",
+        ),
     ] {
         refused(&scene, lines)?.expect_says(says);
     }
