@@ -237,16 +237,16 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::below(directory.path());
         let held = Held::default();
-        let hold = |holder: &str, token: &str| {
+        let lock = |holder: &str, token: &str| {
             let wait = Duration::from_millis(30);
             held.take(&root, "etcd_cluster/k8s", holder, token, wait)
         };
-        hold("apply by ops", "1").expect("free");
-        hold("apply by ops", "1").expect("ours already");
-        hold("another apply", "2").expect_err("taken");
-        hold("apply by ops", "").expect_err("nobody's token");
+        lock("apply by ops", "1").expect("free");
+        lock("apply by ops", "1").expect("ours already");
+        lock("another apply", "2").expect_err("taken");
+        lock("apply by ops", "").expect_err("nobody's token");
         // Two resources of one process have one name between them, and exclude each other.
-        let failed = hold("apply by ops", "2").expect_err("taken by another change");
+        let failed = lock("apply by ops", "2").expect_err("taken by another change");
         assert_eq!(failed.0.kind(), Kind::Locked);
         assert_eq!(failed.0.holder, "apply by ops");
         assert_eq!(

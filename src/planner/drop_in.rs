@@ -24,7 +24,7 @@ pub(crate) fn overriding<'a>(unit: &'a UnitFact, file: Option<&FileFact>) -> Opt
     let text = file.content.as_deref()?;
     let values = |name| text.lines().filter_map(move |line| line.strip_prefix(name));
     let is_same = values("ExecStart=").eq(unit.exec_start.iter().map(String::as_str))
-        && values("User=").last().unwrap_or_default() == unit.user;
+        && values("User=").next_back().unwrap_or_default() == unit.user;
     if unit.drop_ins.is_empty() || unit.exec_start.is_empty() || is_same {
         return None;
     }

@@ -332,9 +332,8 @@ pub(crate) fn text(values: &Value, name: &str) -> Option<String> {
 /// An integer; `None` if it is unset or unknown. One with a fraction, or too large for anything that is
 /// counted here, is told at its place: taken for unset, it would silently become the default.
 pub(crate) fn integer(value: &Value, place: Path, diagnostics: &mut Diagnostics) -> Option<i64> {
-    let number = match value.plain() {
-        Value::Number(number) => number,
-        _ => return None,
+    let Value::Number(number) = value.plain() else {
+        return None;
     };
     let whole = number.as_i64();
     if whole.is_none() {

@@ -309,7 +309,7 @@ async fn stopped(limits: &Limits) {
     let mut stop = limits.stop.clone();
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could ask.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

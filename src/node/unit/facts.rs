@@ -93,7 +93,7 @@ fn parse(name: &str, block: &str, now_ms: i64, monotonic_us: i64) -> UnitFact {
     }
 }
 
-/// The words of one command: "ExecStart={ path=/bin/a ; argv[]=/bin/a -b ; ignore_errors=no ; … }".
+/// The words of one command: `ExecStart={ path=/bin/a ; argv[]=/bin/a -b ; ignore_errors=no ; … }`.
 fn command(line: &str) -> Option<String> {
     let (_, rest) = line.strip_prefix("ExecStart=")?.split_once("argv[]=")?;
     let (words, _) = rest.split_once(" ; ")?;

@@ -84,10 +84,10 @@ mod tests {
         };
         check(
             sleeps,
-            &expect![[r#"
+            &expect![[r"
             Cluster k8s: etcd-k8s-2.service on 10.0.1.12 starts something else than was written
             Because of /etc/systemd/system/etcd-k8s-2.service.d/limit.conf it starts `/bin/sleep 1000` as etcd. A drop-in belongs to whoever made it: no apply removes it.
-            Hint: Remove it on 10.0.1.12, then run `systemctl daemon-reload` and `systemctl restart etcd-k8s-2.service`."#]],
+            Hint: Remove it on 10.0.1.12, then run `systemctl daemon-reload` and `systemctl restart etcd-k8s-2.service`."]],
         );
     }
 
@@ -103,10 +103,10 @@ mod tests {
         };
         check(
             failed,
-            &expect![[r#"
+            &expect![[r"
             Cluster k8s: the last renewal of the peer certificate on 10.0.1.12 failed
             The timer tries again every quarter of an hour.
-            Hint: If this stays, look with `journalctl -u step-renew-k8s-peer` on 10.0.1.12."#]],
+            Hint: If this stays, look with `journalctl -u step-renew-k8s-peer` on 10.0.1.12."]],
         );
     }
 }

@@ -256,11 +256,11 @@ impl Recorded {
         });
         for file in self.files.iter_mut().filter(|file| file.is_shared) {
             let nodes = seen.storages.get(&file.storage).into_iter().flatten();
-            let sees = nodes.filter(|(_, fact)| {
+            let viewers = nodes.filter(|(_, fact)| {
                 let seen = fact.known().filter(|seen| seen.is_shared);
                 seen.is_some_and(|seen| seen.files.contains_key(&file.volume))
             });
-            file.seen_from.extend(sees.map(|(node, _)| node.clone()));
+            file.seen_from.extend(viewers.map(|(node, _)| node.clone()));
         }
         self.local
             .retain(|local| local.is_ours || desired.local_file.as_ref() == Some(&local.path));
