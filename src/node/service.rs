@@ -11,7 +11,7 @@ use crate::{
     busy::Busy,
     ca, certificate, ensure,
     failure::Failed,
-    imager, install, journal, lock, log, membership, observe,
+    imager, install, journal, ledger, lock, log, membership, observe,
     proto::{self as wire, node_server::Node},
     recorded::Recorded,
     remove, renew,
@@ -189,8 +189,19 @@ impl Node for Service {
     }
 
     async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Answer<wire::UnlockResponse> {
+        let (root, held) = (self.root.clone(), Arc::clone(&self.held));
         let wire::UnlockRequest { name, token } = request.into_inner();
-        self.held.release(&name, &token);
+        let task = tokio::task::spawn_blocking(move || {
+            held.release(&name, &token);
+            // Whoever left the host while this was held could not take its file away.
+            if root.at(ledger::HOME).exists() {
+                return Ok(());
+            }
+            let _lock = lock::host(&root, &name)?;
+            lock::leave(&root);
+            Ok::<_, Failed>(())
+        });
+        task.await.map_err(|error| panicked("Unlock", error))??;
         Ok(Response::new(wire::UnlockResponse {}))
     }
 

@@ -204,6 +204,9 @@ fn what_no_apply_mends_is_said_and_left_alone() -> Outcome {
     destroy.expect_says("does not know it any more");
     assert_eq!(pid(second, "2")?, before);
     second.root_text(&["mv", "/root/kept/ledger.json", "/var/lib/etcd-node/"])?;
+    // A removal takes the outputs out of the state before anything else.
+    site.apply()?.expect_ok();
+    assert_eq!(pid(second, "2")?, before);
     site.expect_no_change()?;
     site.down()
 }
