@@ -104,7 +104,9 @@ pub(crate) async fn ca(plugin: &Plugin) -> Result<(Life, Value), Failure> {
 
 /// A cluster on a host that refuses connections, with certificates of a CA that is only planned.
 pub(crate) async fn cluster(plugin: &Plugin) -> Result<(Life, Value), Failure> {
-    let (mut ca, config) = ca(plugin).await?;
+    let (mut ca, mut config) = ca(plugin).await?;
+    // A name of its own: no run makes two of one name on one host.
+    config.set("name", Value::string("issuing"));
     let issuer = ca.plan(&config).await?.state.get("issuer").clone();
     let life = Life::new(plugin, "etcd_cluster").await?;
     let node = [

@@ -159,7 +159,7 @@ async fn fails_as_told() {
     let factory = Factory::start(&Catalog::default()).await;
     post(&factory, "customization: {}\n").await;
     let front = factory.front();
-    let path = format!("/image/{VANILLA}/v1.11.5/metal-amd64.raw.zst");
+    let path = format!("/image/{VANILLA}/v1.11.5/metal-amd64.iso");
     front.fail([Fault::Status(503), Fault::CutAfter(200_000)]);
     let (status, _) = get(&factory, &path).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -176,7 +176,7 @@ async fn fails_as_told() {
     assert!(place.starts_with("http://localhost:"), "{place}");
     let stored = client().get(place).send().await.expect("it answers");
     let bytes = stored.bytes().await.expect("all of it");
-    let image = front.image(VANILLA, "v1.11.5", "metal-amd64.raw.zst");
+    let image = front.image(VANILLA, "v1.11.5", "metal-amd64.iso");
     assert_eq!(Digest::of(&bytes), image.digest());
 }
 
