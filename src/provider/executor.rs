@@ -262,6 +262,12 @@ async fn one<W: Work>(
 ) -> Result<Ensure, Error<W::Step, W::Error>> {
     let mut pause = PAUSES.0;
     let mut attempt = 1_u32;
+    let mut last = None;
+    let failed = |source| Error::Step {
+        step: step.clone(),
+        source,
+        left: Vec::new(),
+    };
     loop {
         let applied = tokio::select! {
             applied = timeout_at(deadline, work.apply(step)) => applied,
@@ -273,18 +279,17 @@ async fn one<W: Work>(
             Ok(Ok(ensure)) => return Ok(ensure),
             Ok(Err(error)) => error,
             Err(_) => {
-                return Err(Error::Deadline {
-                    timeout: limits.timeout,
-                    left: step.to_string(),
-                });
+                // Why it did not come to its end before says more than that it was cut off.
+                return Err(last.map_or_else(
+                    || Error::Deadline {
+                        timeout: limits.timeout,
+                        left: step.to_string(),
+                    },
+                    failed,
+                ));
             }
         };
         let retry = work.retry(&error);
-        let failed = |source| Error::Step {
-            step: step.clone(),
-            source,
-            left: Vec::new(),
-        };
         if retry == Retry::Permanent {
             return Err(failed(error));
         }
@@ -296,6 +301,7 @@ async fn one<W: Work>(
             return Err(failed(error));
         }
         debug!(step = %step, attempt, error = %error, "step is tried again");
+        last = Some(error);
         attempt += 1;
         rest(&mut pause, limits).await;
         if retry == Retry::NotYet {

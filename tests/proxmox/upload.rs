@@ -86,7 +86,11 @@ pub(crate) async fn receive(
         };
         taken += data.len() as u64;
         cluster.received(data.len());
-        form.push(&data)?;
+        if let Err(broken) = form.push(&data) {
+            // Whoever is still sending would not read an answer.
+            while body.frame().await.is_some_and(|frame| frame.is_ok()) {}
+            return Err(broken.into());
+        }
         if cluster.faults().held_uploads.contains(target) {
             cluster.upload_gate.pass().await;
         }

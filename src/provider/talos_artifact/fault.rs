@@ -54,6 +54,14 @@ impl From<registry::Error> for Fault {
 }
 
 impl Fault {
+    /// Whether a file of the name and of this size, in bytes, was there before the transfer began.
+    pub(super) fn is_there_with(&self, size_bytes: u64) -> bool {
+        let Self::Proxmox(error) = self else {
+            return false;
+        };
+        matches!(error.kind(), proxmox::Kind::Exists { size_bytes: Some(found), .. } if *found == size_bytes)
+    }
+
     /// Whether trying again helps.
     pub(super) fn retry(&self) -> Retry {
         match self {

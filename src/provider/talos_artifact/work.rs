@@ -568,10 +568,14 @@ impl<'a> ArtifactWork<'a> {
         let source = proxmox::Source::file(&path, &wanted.sha256)
             .await
             .map_err(|source| images::Error::File { path, source })?;
-        self.place(place, Transfer::Upload(source), replaces)
-            .await?;
+        let is_changed = match self.place(place, Transfer::Upload(source), replaces).await {
+            Ok(()) => true,
+            // Another apply that wants the same was there first.
+            Err(fault) if fault.is_there_with(wanted.size_bytes) => false,
+            Err(fault) => return Err(fault),
+        };
         Ok(Done {
-            is_changed: true,
+            is_changed,
             bytes: Some(wanted),
             ..Done::default()
         })
