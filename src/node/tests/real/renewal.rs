@@ -29,6 +29,7 @@ async fn certificate(station: &mut Station) -> CertificateFact {
     let query = CertificateQuery {
         path: PATH.to_owned(),
         key_path: KEY.to_owned(),
+        ..CertificateQuery::default()
     };
     let request = ObserveRequest {
         certificates: vec![query],
