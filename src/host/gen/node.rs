@@ -326,6 +326,9 @@ pub struct FileFact {
     /// A directory with at least one entry.
     #[prost(bool, tag = "13")]
     pub populated: bool,
+    /// The ledger has it as made by us: it was not there before.
+    #[prost(bool, tag = "14")]
+    pub made: bool,
 }
 /// Nested message and enum types in `FileFact`.
 pub mod file_fact {
@@ -568,6 +571,10 @@ pub struct CaFact {
     pub provisioners: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "11")]
     pub consumers: ::prost::alloc::vec::Vec<Consumer>,
+    /// Files and directories of it that are not root's, or that others may read or write more than they
+    /// should.
+    #[prost(string, repeated, tag = "12")]
+    pub exposed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -8,7 +8,7 @@ use rcgen::KeyPair;
 use super::{
     CONFIGURATION, PROVISIONER_KEY, ROOT, configuration,
     pair::{self, Stage},
-    sign,
+    protection, sign,
 };
 use crate::{
     atomic, ensure,
@@ -35,7 +35,9 @@ pub(crate) fn initialise(
     let name = lock::name_of("initialise", &request.directory);
     let _lock = lock::take(root, &name, operator, WAIT)?;
     enter(root, &place, request, operator)?;
-    make_directories(&place)?;
+    let was_open = !protection::exposed(root, &request.directory).is_empty();
+    protection::make_directories(&place)?;
+    protection::close(&place)?;
     let new_root = pair::make(
         &place,
         &step,
@@ -74,7 +76,7 @@ pub(crate) fn initialise(
         .map_err(|error| Failed::io("reading", &root_path, &error))?;
     let outcome = match (new_root || new_intermediate, written) {
         (true, _) => Outcome::Added,
-        (false, Outcome::NotNeeded) => Outcome::NotNeeded,
+        (false, Outcome::NotNeeded) if !was_open => Outcome::NotNeeded,
         (false, _) => Outcome::Updated,
     };
     Ok(InitialiseCaResponse {
@@ -112,20 +114,6 @@ fn enter(
     } else {
         ledger.save(root)
     }
-}
-
-fn make_directories(place: &Path) -> Result<(), Failed> {
-    for (sub, mode) in [
-        ("", 0o755),
-        ("certs", 0o755),
-        ("config", 0o755),
-        ("secrets", 0o700),
-    ] {
-        let path = place.join(sub);
-        fs::create_dir_all(&path).map_err(|error| Failed::io("making", &path, &error))?;
-        atomic::protect_directory(&path, record::root_ids(), mode)?;
-    }
-    Ok(())
 }
 
 fn make_provisioner_key(place: &Path) -> Result<(), Failed> {

@@ -1,7 +1,7 @@
 //! Directories with owner and mode.
 
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, Metadata},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
 };
@@ -12,6 +12,7 @@ use crate::{
     failure::Failed,
     ledger::{ItemKind, Ledger, SharedKind, Standing},
     proto::{Directory, Outcome},
+    record,
     root::Root,
 };
 
@@ -82,11 +83,29 @@ pub(super) fn make(root: &Root, ledger: &Ledger, wish: &Directory) -> Result<Out
         gid: found.gid(),
     } == ids
         && found.mode() & 0o7777 == wish.mode;
-    // A directory that others made, and use too, keeps the owner and mode that it has.
-    if is_right || was_there_before_us {
+    if is_right {
         return Ok(Outcome::NotNeeded);
     }
+    if was_there_before_us {
+        return let_through(&path, &found, wish);
+    }
     atomic::protect_directory(&path, ids, wish.mode)?;
+    Ok(Outcome::Updated)
+}
+
+/// A directory that others made, and use too, keeps its owner and mode, unless root alone could pass
+/// through one that services must pass.
+fn let_through(path: &Path, found: &Metadata, wish: &Directory) -> Result<Outcome, Failed> {
+    let own = record::root_ids();
+    let is_roots = Ids {
+        uid: found.uid(),
+        gid: found.gid(),
+    } == own;
+    let missing = wish.mode & 0o111 & !found.mode();
+    if !is_roots || missing == 0 {
+        return Ok(Outcome::NotNeeded);
+    }
+    atomic::protect_directory(path, own, found.mode() & 0o7777 | missing)?;
     Ok(Outcome::Updated)
 }
 

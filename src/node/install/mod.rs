@@ -1,5 +1,6 @@
 //! Programs out of a release archive: hashed while it arrives, laid down by rename, shared.
 
+mod access;
 mod archive;
 
 use std::{
@@ -40,8 +41,13 @@ pub(crate) fn install(
     )?;
     if let Some(programs) = present(root, header)? {
         enter(root, header, &programs, operator, |_| Ok(()))?;
+        let outcome = if access::open(root, header)? {
+            Outcome::Updated
+        } else {
+            Outcome::NotNeeded
+        };
         return Ok(InstallResponse {
-            outcome: Outcome::NotNeeded.into(),
+            outcome: outcome.into(),
             programs,
         });
     }
@@ -68,6 +74,7 @@ pub(crate) fn install(
     let moved = lay_down(root, &scratch.0, &directory, &programs);
     moved.map_err(|error| Failed::io("installing to", &directory, &error))?;
     confirm(root, header, &programs, operator)?;
+    access::open(root, header)?;
     let outcome = if existed {
         Outcome::Updated
     } else {

@@ -1,6 +1,9 @@
 //! Archives that are whole, broken, foreign, and sent twice.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use prost::bytes::Bytes;
@@ -110,6 +113,35 @@ fn a_program_that_somebody_changed_is_mended() {
         Outcome::Updated
     );
     assert_eq!(host.read("/opt/etcd/3.5.35/etcd"), "the server");
+}
+
+#[test]
+fn programs_and_their_directories_are_opened_for_their_service() {
+    let host = TestHost::new();
+    fs::create_dir(host.root().at("/opt")).expect("one of the host");
+    let archive = release();
+    let header = header(&archive, "etcd_cluster/a");
+    send(&host, &header, &archive).expect("installed");
+    let set = |path, mode| {
+        fs::set_permissions(host.root().at(path), fs::Permissions::from_mode(mode)).expect("set");
+    };
+    let shut = [
+        ("/opt/etcd", 0o700),
+        ("/opt/etcd/3.5.35", 0o750),
+        ("/opt/etcd/3.5.35/etcd", 0o600),
+    ];
+    for (path, mode) in shut.into_iter().chain([("/opt", 0o711)]) {
+        set(path, mode);
+    }
+    let mended = send(&host, &header, &archive).expect("mended");
+    assert_eq!(mended.outcome(), Outcome::Updated);
+    let mode = |path| host.root().at(path).metadata().expect("there").mode() & 0o7777;
+    for (path, _) in shut {
+        assert_eq!(mode(path), 0o755, "{path}");
+    }
+    assert_eq!(mode("/opt"), 0o711, "not made by us");
+    let again = send(&host, &header, &archive).expect("there");
+    assert_eq!(again.outcome(), Outcome::NotNeeded);
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) async fn fact(root: &Root, query: &CaQuery) -> Result<CaFact, Failed>
     let Ok(root_pem) = fs::read_to_string(place.join(ca::ROOT)) else {
         return Ok(fact);
     };
+    fact.exposed = ca::exposed(root, directory);
     fact.present = place.join(ca::CONFIGURATION).exists();
     (fact.root_fingerprint, fact.root_not_after_ms) = summary(&root_pem);
     if let Ok(pem) = fs::read_to_string(place.join(ca::INTERMEDIATE)) {

@@ -25,6 +25,7 @@ pub(super) fn fact(
         path: query.path.clone(),
         owner: owner.to_owned(),
         recorded_sha256: recorded.to_owned(),
+        made: ledger.made(&query.path),
         ..FileFact::default()
     };
     let Ok(found) = fs::symlink_metadata(&path) else {

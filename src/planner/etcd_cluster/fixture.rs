@@ -97,6 +97,7 @@ fn directory(mode: u32, user: &str) -> FileFact {
         group: user.to_owned(),
         owner: "etcd_cluster/k8s".to_owned(),
         populated: true,
+        made: true,
         ..FileFact::default()
     }
 }
@@ -158,14 +159,17 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
             file(name, 0o755, "root", "root"),
         );
     }
-    for path in [
-        format!("/opt/step/{}/step", version::STEP),
-        desired.issuer.root_path(),
-        desired.issuer.file_path(),
-    ] {
+    let step = format!("/opt/step/{}/step", version::STEP);
+    files.insert(step, file("step", 0o755, "root", "root"));
+    for path in [desired.issuer.root_path(), desired.issuer.file_path()] {
         let content = path.clone();
         files.insert(path, file(&content, 0o644, "root", "root"));
     }
+    let public = names::DIRECTORIES.map(str::to_owned).into_iter();
+    for path in public.chain(names::program_directories(&desired.version)) {
+        files.insert(path, directory(0o755, "root"));
+    }
+    files.insert(names::HOME.to_owned(), directory(0o700, names::USER));
     let data = names::data(&desired.name, key);
     files.insert(data, directory(0o700, names::USER));
     let wal = names::wal(&desired.name, key);
@@ -254,9 +258,7 @@ pub(super) fn bare(desired: &Desired, key: &NodeKey) -> HostFacts {
 /// All hosts after an apply; the first member leads.
 pub(super) fn observed(desired: &Desired) -> Observed {
     let host = |key: &NodeKey| (key.clone(), Fact::Known(host(desired, key)));
-    Observed {
-        hosts: desired.nodes.keys().map(host).collect(),
-    }
+    Observed::of(desired.nodes.keys().map(host).collect())
 }
 
 pub(super) fn host_mut<'a>(observed: &'a mut Observed, node: &str) -> &'a mut HostFacts {

@@ -1,11 +1,16 @@
 //! Names and paths of a cluster on a host, as today's users have them.
 
-use crate::name::{Name, NodeKey};
+use crate::{
+    name::{Name, NodeKey},
+    version,
+};
 
 /// Where etcd's own directories lie.
 pub const HOME: &str = "/var/lib/etcd";
 /// Certificates and keys of members.
 pub const TLS: &str = "/etc/etcd/ssl";
+/// Directories that members share, and that their service must be able to pass.
+pub const DIRECTORIES: [&str; 4] = [HOME, "/etc/etcd", TLS, "/etc/etcd/issuers"];
 /// The service user and group.
 pub const USER: &str = "etcd";
 /// The helper as timers call it.
@@ -59,4 +64,11 @@ pub fn owner(cluster: &Name) -> String {
 /// Directory of the programs of a version.
 pub fn programs(version: &semver::Version) -> String {
     format!("/opt/etcd/{version}")
+}
+
+/// The directories of programs, with those above them that are made for them.
+pub fn program_directories(version: &semver::Version) -> Vec<String> {
+    let step = format!("/opt/step/{}", version::STEP);
+    let own = ["/opt", "/opt/etcd", "/opt/step"].map(str::to_owned);
+    own.into_iter().chain([programs(version), step]).collect()
 }

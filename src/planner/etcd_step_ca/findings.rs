@@ -11,6 +11,7 @@ use super::{
     step::Step,
 };
 use crate::{
+    access::{PUBLIC, exposed},
     drop_in,
     facts::{FileFact, HostFacts, UnitFact},
     name::NodeKey,
@@ -85,14 +86,28 @@ pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) ->
     let initialise = Step::Initialise { node: node() };
     let configuration = names::configuration(desired.instance.as_ref());
     match files {
-        Files::NotMade => found.push(drift(format!("{directory} holds no CA"), initialise)),
+        Files::NotMade => found.push(drift(
+            format!("{directory} holds no CA"),
+            initialise.clone(),
+        )),
         Files::Unconfigured => {
-            found.push(drift(format!("{configuration} is missing"), initialise));
+            found.push(drift(
+                format!("{configuration} is missing"),
+                initialise.clone(),
+            ));
         }
-        Files::Edited => found.push(drift(format!("{configuration} was edited"), initialise)),
-        Files::Kept if changed => found.push(wanted(initialise)),
+        Files::Edited => found.push(drift(
+            format!("{configuration} was edited"),
+            initialise.clone(),
+        )),
+        Files::Kept if changed => found.push(wanted(initialise.clone())),
         Files::Kept | Files::Lost => {}
     }
+    let exposed = host.ca.iter().flat_map(|ca| &ca.exposed);
+    found.extend(exposed.map(|path| {
+        let sentence = format!("{path} has another owner, or a mode that does not protect it");
+        drift(sentence, initialise.clone())
+    }));
     unit(desired, key, host, reconfigured, &step_ca, &mut found);
     if is_ours(desired, host) {
         found.push(wanted(Step::ClaimCreation { node: node() }));
@@ -139,7 +154,10 @@ fn programs(key: &NodeKey, host: &HostFacts, step_ca: &str, found: &mut Vec<Find
                 format!("{path} is another program than the one installed"),
                 install,
             )),
-            Some(_) => {}
+            Some(file) => found.extend(
+                exposed(path, file, PUBLIC, "root", "root")
+                    .map(|sentence| drift(sentence, install)),
+            ),
         }
     }
 }

@@ -90,13 +90,18 @@ pub(super) fn bare() -> HostFacts {
 pub(super) fn host(desired: &Desired) -> HostFacts {
     let rendered = unit_file(desired);
     let directory = directory(desired.instance.as_ref());
+    let program = |name| FileFact {
+        mode: 0o755,
+        group: "root".to_owned(),
+        ..file(name)
+    };
     let files = BTreeMap::from([
         (format!("{directory}/config/ca.json"), file("{}")),
         (
             format!("/opt/step-ca/{}/step-ca", version::STEP_CA),
-            file("step-ca"),
+            program("step-ca"),
         ),
-        (format!("/opt/step/{}/step", version::STEP), file("step")),
+        (format!("/opt/step/{}/step", version::STEP), program("step")),
         (rendered.path, file(&rendered.content)),
     ]);
     let running = UnitFact {

@@ -19,14 +19,6 @@ pub(super) fn member(desired: &Desired, key: &NodeKey) -> EtcdQuery {
     }
 }
 
-/// Which machine it is, and what it says of the cluster.
-pub(super) fn machine(desired: &Desired) -> ObserveRequest {
-    ObserveRequest {
-        owners: vec![names::owner(&desired.name)],
-        ..ObserveRequest::default()
-    }
-}
-
 /// Whether the member that an earlier creation left was started, and whether it has a leader.
 pub(super) fn leftover(reach: &Reach) -> ObserveRequest {
     ObserveRequest {
@@ -61,6 +53,9 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
         plain(format!("/opt/step/{}/step", version::STEP)),
     ];
     queries.extend(["etcd", "etcdctl", "etcdutl"].map(|name| plain(format!("{programs}/{name}"))));
+    let directories = names::DIRECTORIES.map(str::to_owned).into_iter();
+    let of_programs = names::program_directories(&desired.version);
+    queries.extend(directories.chain(of_programs).map(plain));
     let written = files(desired, key, &desired.nodes[key], Phase::Existing);
     queries.extend(written.into_iter().map(|file| FileQuery {
         path: file.path,

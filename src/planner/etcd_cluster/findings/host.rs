@@ -2,6 +2,7 @@
 
 use super::{Finding, Remedy, drift, edited, exposed, wanted};
 use crate::{
+    access::{PUBLIC, shut},
     etcd_cluster::{certificate::Role, desired::Desired, names, trust::other_root},
     facts::HostFacts,
     name::NodeKey,
@@ -30,6 +31,16 @@ pub(super) fn prepared(
             exposed(&data, fact, 0o700, names::USER, names::USER)
                 .map(|sentence| drift(sentence, Remedy::Prepare)),
         ),
+    }
+    // Absent ones show by what is missing in them.
+    for path in names::DIRECTORIES {
+        if let Some(fact) = host.files.get(path) {
+            let sentence = match path {
+                names::HOME if fact.made => exposed(path, fact, 0o700, names::USER, names::USER),
+                _ => shut(path, fact),
+            };
+            found.extend(sentence.map(|sentence| drift(sentence, Remedy::Prepare)));
+        }
     }
     let root = desired.issuer.root_path();
     for path in [root.clone(), desired.issuer.file_path()] {
@@ -78,8 +89,16 @@ pub(super) fn programs(desired: &Desired, host: &HostFacts, found: &mut Vec<Find
                 format!("{path} is another program than the one installed"),
                 Remedy::Install,
             )),
-            Some(_) => {}
+            Some(file) => found.extend(
+                exposed(&path, file, PUBLIC, "root", "root")
+                    .map(|sentence| drift(sentence, Remedy::Install)),
+            ),
         }
+    }
+    for path in names::program_directories(&desired.version) {
+        let fact = host.files.get(&path).filter(|fact| fact.made);
+        let sentence = fact.and_then(|fact| shut(&path, fact));
+        found.extend(sentence.map(|sentence| drift(sentence, Remedy::Install)));
     }
 }
 

@@ -10,6 +10,7 @@ mod member;
 
 use super::{certificate::Role, desired::Desired, observed::Observed};
 use crate::{
+    access::exposed,
     facts::{FileFact, HostFacts},
     name::NodeKey,
     node::Node,
@@ -99,18 +100,6 @@ fn findings(
 /// A file with other bytes than those of our last write.
 fn edited(file: &FileFact) -> bool {
     file.sha256 != file.recorded_sha256
-}
-
-/// What is wrong with who may read and write a path. An older build did not tell the group.
-fn exposed(path: &str, fact: &FileFact, mode: u32, user: &str, group: &str) -> Option<String> {
-    if fact.mode != mode || fact.user != user {
-        return Some(format!(
-            "{path} has mode {:04o} and owner {}, wanted {mode:04o} and {user}",
-            fact.mode, fact.user
-        ));
-    }
-    (!fact.group.is_empty() && fact.group != group)
-        .then(|| format!("{path} has group {}, wanted {group}", fact.group))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::{
             NOW_MS, desired, edit, file_mut, host_mut, lose, lose_data, observed, relist, silence,
             stop, unit_mut, unlist, without_quorum,
         },
+        names,
     },
     facts::{EtcdFact, JournalFact},
 };
@@ -119,6 +120,42 @@ fn finds_the_root_of_another_ca_of_the_same_name() {
             .iter()
             .any(|line| line.contains("root"))
     );
+}
+
+#[test]
+fn finds_what_the_members_service_can_not_run_or_pass() {
+    let program = format!("{}/etcd", names::programs(&desired(3).version));
+    check(
+        |seen| file_mut(seen, "2", &program).mode = 0,
+        &expect!["2 (10.0.1.12): /opt/etcd/3.5.35/etcd has mode 0000 and owner root, wanted 0755 and root"],
+    );
+    check(
+        |seen| file_mut(seen, "2", "/opt/etcd").mode = 0o700,
+        &expect!["2 (10.0.1.12): /opt/etcd has mode 0700 and owner root, wanted 0755 and root"],
+    );
+    let shut = |seen: &mut Observed| {
+        for path in ["/etc/etcd", "/etc/etcd/ssl", "/var/lib/etcd"] {
+            file_mut(seen, "2", path).mode = 0o750;
+        }
+        // That of an administrator, which is no tighter than it may be.
+        let issuers = file_mut(seen, "2", "/etc/etcd/issuers");
+        (issuers.made, issuers.mode) = (false, 0o775);
+        let opt = file_mut(seen, "2", "/opt");
+        (opt.made, opt.mode) = (false, 0o700);
+    };
+    check(shut, &expect![[r#"
+        2 (10.0.1.12): /etc/etcd has mode 0750 and owner root, wanted 0755 and root
+        2 (10.0.1.12): /etc/etcd/ssl has mode 0750 and owner root, wanted 0755 and root
+        2 (10.0.1.12): /var/lib/etcd has mode 0750 and owner etcd, wanted 0700 and etcd"#]]);
+    // Nothing is known of directories from an older build.
+    let older = |seen: &mut Observed| {
+        let directories = names::DIRECTORIES.map(str::to_owned).into_iter();
+        let host = host_mut(seen, "2");
+        for path in directories.chain(names::program_directories(&desired(3).version)) {
+            assert!(host.files.remove(&path).is_some(), "{path}");
+        }
+    };
+    check(older, &expect![[""]]);
 }
 
 #[test]
