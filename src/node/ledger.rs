@@ -31,6 +31,9 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     format: u32,
+    /// Counts its writes: the higher one of file and copy is the newer.
+    #[serde(default)]
+    serial: u64,
     /// Version of the helper that wrote it last.
     written_by: String,
     /// Goes into hashes of secrets, which leave the host, so that nobody can guess by them.
@@ -120,6 +123,7 @@ impl Ledger {
     fn new() -> Self {
         Self {
             format: FORMAT,
+            serial: 0,
             written_by: record::VERSION.to_owned(),
             salt: String::from_utf8_lossy(Secret::random(16).expose()).into_owned(),
             owners: BTreeMap::new(),
@@ -127,11 +131,16 @@ impl Ledger {
         }
     }
 
-    /// Reads it; a host without one is new.
+    /// Reads it; a host without one is new. An older one that somebody put in its place knows less than
+    /// its copy, which then counts.
     pub(crate) fn load(root: &Root) -> Result<Self, Failed> {
         let copy = || record::read(&root.at(COPY), FORMAT);
-        match record::read(&root.at(FILE), FORMAT) {
-            Ok(Some(ledger)) => Ok(ledger),
+        match record::read::<Self>(&root.at(FILE), FORMAT) {
+            Ok(Some(ledger)) => {
+                let newer = copy().ok().flatten();
+                let newer = newer.filter(|copy: &Self| copy.serial > ledger.serial);
+                Ok(newer.unwrap_or(ledger))
+            }
             Ok(None) => Ok(copy()?.unwrap_or_else(Self::new)),
             Err(broken) if broken.0.kind() == Kind::BrokenFile => {
                 copy().ok().flatten().ok_or(broken)
@@ -151,6 +160,7 @@ impl Ledger {
 
     pub(crate) fn save(&mut self, root: &Root) -> Result<(), Failed> {
         self.format = FORMAT;
+        self.serial += 1;
         record::VERSION.clone_into(&mut self.written_by);
         record::write(&root.at(FILE), self)?;
         record::write(&root.at(COPY), self)
@@ -221,6 +231,19 @@ impl Ledger {
             let item = owner.items.get(path)?;
             Some((name.as_str(), item.sha256.as_str(), item.pending.as_deref()))
         })
+    }
+
+    /// Whether a path was not there before us.
+    pub(crate) fn made(&self, path: &str) -> bool {
+        let item = || {
+            let mut owners = self.owners.values();
+            owners.find_map(|owner| owner.items.get(path))
+        };
+        self.shared
+            .get(path)
+            .map(|shared| shared.made)
+            .or_else(|| item().map(|item| item.made))
+            .unwrap_or_default()
     }
 
     /// Enters an item of an owner; `pending` is the hash of what is about to be written.
@@ -430,6 +453,20 @@ mod tests {
             fs::remove_file(host.root().at(COPY)).expect("removed");
             assert_eq!(knows(&host), Ok(false), "a host without one is new");
         }
+    }
+
+    #[test]
+    fn an_older_ledger_does_not_take_the_place_of_its_newer_copy() {
+        let host = host();
+        let older = host.read(FILE);
+        let mut ledger = Ledger::load(host.root()).expect("a ledger");
+        ledger.owner_mut("etcd_cluster/par", "2").expect("an owner");
+        ledger.save(host.root()).expect("saved");
+        host.write(FILE, &older);
+        let mut ledger = Ledger::load(host.root()).expect("the copy");
+        assert!(ledger.owners.contains_key("etcd_cluster/par"));
+        ledger.save(host.root()).expect("saved");
+        assert_eq!(host.read(FILE), host.read(COPY));
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod proto {
     include!("gen/node.rs");
 }
 
+pub use remove::leave;
 pub use renew::run as renew;
 pub use serve::serve;
 pub use status::status;

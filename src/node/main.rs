@@ -12,6 +12,7 @@ etcd-node, the helper of terraform-provider-etcd on this host
   etcd-node status         what was made here, and how it is
   etcd-node renew --certificate FILE --key FILE --issuer FILE [--force]
                            renew a certificate if two thirds of its life are over
+  etcd-node leave OWNER ID take a resource of status off this host, and keep its data aside
   etcd-node serve NONCE    speak with the provider on standard input and output
   etcd-node --version      print the version
 ";
@@ -21,6 +22,10 @@ const WRONG_USE: u8 = 64;
 
 enum Command<'a> {
     Status,
+    Leave {
+        owner: &'a str,
+        id: &'a str,
+    },
     Serve(&'a str),
     Renew {
         certificate: &'a str,
@@ -35,6 +40,7 @@ enum Command<'a> {
 fn parse<'a>(words: &[&'a str]) -> Result<Command<'a>, String> {
     match words {
         ["status"] => Ok(Command::Status),
+        ["leave", owner, id] => Ok(Command::Leave { owner, id }),
         ["serve", nonce] => Ok(Command::Serve(nonce)),
         ["renew", options @ ..] => parse_renewal(options),
         ["--version" | "-V"] => Ok(Command::Version),
@@ -119,6 +125,12 @@ async fn run(command: Command<'_>) -> Result<String, String> {
         Command::Status => tokio::task::spawn_blocking(node::status)
             .await
             .unwrap_or_else(|error| Err(error.to_string())),
+        Command::Leave { owner, id } => {
+            let (owner, id) = (owner.to_owned(), id.to_owned());
+            tokio::task::spawn_blocking(move || node::leave(&owner, &id))
+                .await
+                .unwrap_or_else(|error| Err(error.to_string()))
+        }
         Command::Version | Command::Help => Ok(String::new()),
     }
 }
@@ -181,6 +193,7 @@ mod tests {
             ],
             &["serve"],
             &["serve", "a", "b"],
+            &["leave", "etcd_cluster/k8s"],
             &["remove"],
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");

@@ -28,24 +28,42 @@ pub(crate) fn enter(
     match ledger.standing(&wish.path, owner) {
         Standing::Other(_) | Standing::Unknown if wish.unless_foreign && there => return Ok(false),
         Standing::Other(other) => return Err(Failed::conflict(&wish.path, other)),
-        Standing::Unknown if there => return Err(Failed::foreign(&wish.path)),
+        Standing::Unknown if there && !points_there(root, wish) => {
+            return Err(Failed::foreign(&wish.path));
+        }
         Standing::Shared if !wish.shared => {
             return Err(Failed::conflict(&wish.path, "several owners"));
         }
         Standing::Own | Standing::Shared | Standing::Unknown => {}
     }
+    // What leads to a thing of ours is ours, whoever made it: alone it would lead nowhere.
+    let is_new = ledger.standing(&wish.path, owner) == Standing::Unknown;
     if wish.shared {
         ledger.share(root, owner, &wish.path, SharedKind::Link, None);
+        if let Some(link) = ledger.shared.get_mut(&wish.path).filter(|_| is_new) {
+            link.made = true;
+        }
     } else {
         ledger.enter(root, owner, &wish.path, ItemKind::Link, None);
+        let items = ledger.owners.get_mut(owner).map(|entry| &mut entry.items);
+        if let Some(link) = items
+            .and_then(|items| items.get_mut(&wish.path))
+            .filter(|_| is_new)
+        {
+            link.made = true;
+        }
     }
     Ok(true)
+}
+
+fn points_there(root: &Root, wish: &Link) -> bool {
+    fs::read_link(root.at(&wish.path)).is_ok_and(|target| target == Path::new(&wish.target))
 }
 
 pub(crate) fn make(root: &Root, wish: &Link) -> Result<Outcome, Failed> {
     let path = root.at(&wish.path);
     let found = fs::symlink_metadata(&path).is_ok();
-    if fs::read_link(&path).is_ok_and(|target| target == Path::new(&wish.target)) {
+    if points_there(root, wish) {
         return Ok(Outcome::NotNeeded);
     }
     make_parents(&path)?;

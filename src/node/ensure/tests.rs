@@ -172,6 +172,32 @@ fn a_mode_that_somebody_changed_is_mended() {
 }
 
 #[test]
+fn a_directory_of_others_keeps_its_mode_unless_services_cannot_pass_it() {
+    let host = TestHost::new();
+    let path = host.root().at("/etc/etcd");
+    fs::create_dir(&path).expect("a directory of the host");
+    let public = Item {
+        item: Some(Wish::Directory(Directory {
+            path: "/etc/etcd".to_owned(),
+            user: "root".to_owned(),
+            group: "root".to_owned(),
+            mode: 0o755,
+            shared: true,
+            data: false,
+        })),
+    };
+    for (before, outcome, after) in [
+        (0o775, Outcome::NotNeeded, 0o775),
+        (0o700, Outcome::Updated, 0o711),
+    ] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).expect("set");
+        let done = wish(&host, A, vec![public.clone()]);
+        assert_eq!(done.expect("entered"), [outcome]);
+        assert_eq!(path.metadata().expect("there").mode() & 0o7777, after);
+    }
+}
+
+#[test]
 fn what_the_ledger_does_not_own_is_left_alone() {
     let host = TestHost::new();
     host.write(CONF, "theirs");
@@ -207,6 +233,29 @@ fn what_the_ledger_does_not_own_is_left_alone() {
     assert_eq!(skipped, [Outcome::NotNeeded]);
     assert_eq!(host.read("/opt/bin/etcdctl"), "theirs");
     assert_eq!(host.read(CONF), "theirs");
+}
+
+#[test]
+fn a_link_that_leads_where_ours_should_is_taken_over() {
+    const WANTS: &str = "/etc/systemd/system/multi-user.target.wants/a.service";
+    const UNIT: &str = "/etc/systemd/system/a.service";
+    let host = TestHost::new();
+    host.write(UNIT, "theirs");
+    fs::remove_file(host.root().at(UNIT)).expect("removed");
+    let wants = host.root().at(WANTS);
+    fs::create_dir_all(wants.parent().expect("a directory")).expect("a directory");
+    let lead = |target: &str| {
+        let _ = fs::remove_file(&wants);
+        std::os::unix::fs::symlink(target, &wants).expect("a link");
+    };
+    lead("/lib/systemd/system/a.service");
+    let entered = || wish(&host, A, vec![link(WANTS, UNIT, false)]);
+    assert_eq!(kind(entered()), Kind::Foreign);
+    // What `systemctl enable` makes, and what is left of a unit that somebody removed by hand.
+    lead(UNIT);
+    assert_eq!(entered().expect("ours"), [Outcome::NotNeeded]);
+    let ledger = Ledger::load(host.root()).expect("a ledger");
+    assert!(ledger.made(WANTS), "it goes with its owner");
 }
 
 #[test]

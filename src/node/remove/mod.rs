@@ -3,6 +3,8 @@
 //! The owner's own things go first and without a lock, the shared ones under it, the entry in the
 //! ledger last: a run that is cut off is done again from the start.
 
+mod by_hand;
+
 use std::{
     fs, io,
     os::unix::fs::lchown,
@@ -21,6 +23,8 @@ use crate::{
     root::{Root, parents},
     unit,
 };
+
+pub use by_hand::leave;
 
 /// `TimeoutStopSec` of members is 90 s.
 const STOP: Duration = Duration::from_mins(2);
