@@ -101,6 +101,9 @@ pub struct FileFact {
     pub owner: String,
     /// A directory with entries.
     pub populated: bool,
+    /// It was not there before us; an older build did not tell.
+    #[serde(default)]
+    pub made: bool,
     /// Target of a link.
     pub link_target: String,
 }
@@ -251,6 +254,9 @@ pub struct CaFact {
     pub error: String,
     /// Clusters and clients that have certificates from it.
     pub consumers: Vec<String>,
+    /// Paths of it that are not root's, or more open than they should be.
+    #[serde(default)]
+    pub exposed: Vec<String>,
 }
 
 /// A TCP port.
@@ -282,6 +288,9 @@ pub struct JournalFact {
     pub id: String,
     /// SHA-256 of its wish.
     pub wish: String,
-    /// Who began it.
+    /// Who began it, and where.
     pub by: String,
+    /// It came to its end, and whether its object stands in a state is not known yet.
+    #[serde(default)]
+    pub is_made: bool,
 }

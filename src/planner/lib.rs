@@ -6,6 +6,7 @@
 //!
 //! It must never do I/O, read a clock, draw randomness, log, or be async.
 
+mod access;
 pub mod address;
 mod drop_in;
 pub mod duration;
@@ -19,6 +20,7 @@ pub mod node;
 pub mod problem;
 pub mod rendered;
 pub mod space;
+mod steady;
 mod stored;
 pub mod talos_artifact;
 pub mod version;

@@ -69,6 +69,11 @@ pub(crate) fn shared_directory(path: &str) -> Item {
     }))
 }
 
+/// Where a person sees why a unit does not come up.
+pub(crate) fn journal(unit: &str, host: &str) -> String {
+    format!("look with `journalctl -u {unit}` on {host}.")
+}
+
 pub(crate) fn reload() -> Item {
     item(item::Item::Reload(Reload {}))
 }

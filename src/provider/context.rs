@@ -19,8 +19,11 @@ pub(crate) struct Context {
     pub(crate) services: Services,
     pub(crate) default_profile: Arc<Profile>,
     pub(crate) profiles: BTreeMap<String, Arc<Profile>>,
-    /// Who works on the hosts, for locks, journals and logs there.
+    /// Who works on the hosts, for locks and logs there.
     pub(crate) operator: String,
+    /// Who it is and in which directory, for journals there: what comes from the same place again may be
+    /// the same creation.
+    pub(crate) origin: String,
     /// Turns true when Core asks to stop.
     pub(crate) stop: watch::Sender<bool>,
     /// Resources that were planned, and that were made, in this run.

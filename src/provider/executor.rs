@@ -43,6 +43,11 @@ pub(crate) trait Work: Send + Sync {
     fn may_be_cut(&self, _step: &Self::Step) -> bool {
         false
     }
+
+    /// Where a person sees why a step does not come to its end, if there is such a place.
+    fn look(&self, _step: &Self::Step) -> Option<String> {
+        None
+    }
 }
 
 /// What is left to do, by the facts of now.
@@ -108,6 +113,8 @@ pub(crate) enum Error<S: Debug + Display, E: std::error::Error + 'static> {
         timeout: Duration,
         /// The first step that was not finished.
         left: String,
+        /// Where a person sees why.
+        look: Option<String>,
     },
     /// The person asked to stop.
     #[error("stopped as asked before: {0}")]
@@ -161,6 +168,7 @@ pub(crate) async fn run<W: Work>(
             return Err(Error::Deadline {
                 timeout: limits.timeout,
                 left: first.to_string(),
+                look: work.look(first),
             });
         }
         if previous.as_ref() == Some(&next.wave) {
@@ -284,6 +292,7 @@ async fn one<W: Work>(
                     || Error::Deadline {
                         timeout: limits.timeout,
                         left: step.to_string(),
+                        look: work.look(step),
                     },
                     failed,
                 ));

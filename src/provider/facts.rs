@@ -8,6 +8,8 @@ use planner::facts::{
     OwnerFact, PortFact, SpaceFact, UnitFact,
 };
 
+use crate::session;
+
 /// Facts about one host, as far as `owner` is concerned.
 pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts {
     let host = response.host.unwrap_or_default();
@@ -48,6 +50,7 @@ pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts
                 id: entry.id,
                 wish: entry.wish,
                 by: entry.by,
+                is_made: entry.phase == session::MADE,
             }),
         timer_helper: Some(!response.timer_helper_version.is_empty()),
         space: response
@@ -90,6 +93,7 @@ fn file(fact: proto::FileFact) -> Option<(String, FileFact)> {
         recorded_sha256: fact.recorded_sha256,
         owner: fact.owner,
         populated: fact.populated,
+        made: fact.made,
         link_target: fact.link_target,
     };
     Some((fact.path, file))
@@ -171,6 +175,7 @@ fn ca(fact: proto::CaFact) -> CaFact {
             .into_iter()
             .map(|consumer| consumer.name)
             .collect(),
+        exposed: fact.exposed,
     }
 }
 

@@ -136,13 +136,15 @@ pub(crate) async fn look(
 }
 
 /// What the files of a resource are without the ledger that says so.
-pub(crate) fn forgotten(what: &str, host: &str) -> Diagnostic {
+///
+/// `anew` is what lets it be made anew there if no backup is left.
+pub(crate) fn forgotten(what: &str, host: &str, anew: &str) -> Diagnostic {
     Diagnostic::error(
         format!("{what}: the ledger on {host} does not know it any more"),
         format!(
             "Its files are there and are left as they are: without a ledger they count as somebody \
              else's. Nothing was changed.\nHint: Put /var/lib/etcd-node/ledger.json on {host} back from \
-             a backup (its copy is /etc/etcd-node/ledger.json), and plan again."
+             a backup (its copy is /etc/etcd-node/ledger.json), and plan again.{anew}"
         ),
     )
 }

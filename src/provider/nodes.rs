@@ -182,6 +182,18 @@ pub(crate) fn settle(prior: &Value, config: &Value) -> Value {
     }
 }
 
+/// Nodes of `wishes` whose hosts are reached otherwise than before.
+pub(crate) fn rerouted(
+    prior: &Value,
+    wishes: &BTreeMap<String, NodeWish>,
+) -> BTreeMap<String, NodeWish> {
+    let before = read(prior, &mut Diagnostics::new()).wishes;
+    let way = |wish: &NodeWish| (wish.host.clone(), wish.port, wish.ssh_profile.clone());
+    let mut changed = wishes.clone();
+    changed.retain(|key, wish| before.get(key).is_some_and(|old| way(old) != way(wish)));
+    changed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,7 +96,8 @@ impl EtcdProvider {
             );
             host::HelperSource::default()
         });
-        let operator = operator();
+        let user = user();
+        let operator = operator(&user);
         Setup::Ready(Arc::new(Context {
             pool: Pool::new(helpers, &operator),
             downloads: Downloads::new(source, cache),
@@ -104,6 +105,7 @@ impl EtcdProvider {
             default_profile,
             profiles,
             operator,
+            origin: origin(&user),
             stop: watch::Sender::new(false),
             names: Names::default(),
             in_state: InState::default(),
@@ -122,19 +124,28 @@ fn read_ssh(config: &Value, diagnostics: &mut Diagnostics) -> Profile {
     ssh::profile(config.get("ssh"), &Path::attribute("ssh"), diagnostics)
 }
 
-/// "apply by root@ci pid 4711", for those who wait for a lock.
-fn operator() -> String {
+/// "root@ci": who runs this process.
+fn user() -> String {
     let uid = || std::fs::metadata("/proc/self").map_or(0, |own| own.uid());
     let user = ["LOGNAME", "USER"]
         .iter()
         .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()))
         .unwrap_or_else(|| format!("uid {}", uid()));
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!(
-        "apply by {user}@{} pid {}",
-        machine.trim(),
-        std::process::id()
-    )
+    format!("{user}@{}", machine.trim())
+}
+
+/// "apply by root@ci pid 4711", for those who wait for a lock.
+fn operator(user: &str) -> String {
+    format!("apply by {user} pid {}", std::process::id())
+}
+
+/// "root@ci in /live/clusters/k8s", for those who meet a creation that was not finished.
+fn origin(user: &str) -> String {
+    match env::current_dir() {
+        Ok(directory) => format!("{user} in {}", directory.display()),
+        Err(_) => user.to_owned(),
+    }
 }
 
 #[async_trait]

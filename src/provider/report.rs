@@ -277,7 +277,15 @@ pub(crate) fn run<S: Debug + Display, E: Told>(
         Error::Cancelled(_) => {
             Diagnostic::error(format!("{what}: stopped as asked"), sentence(&chain(error)))
         }
-        Error::Stuck(_) | Error::Deadline { .. } => {
+        Error::Deadline { look, .. } => Diagnostic::error(
+            format!("{what} was not completed"),
+            format!(
+                "{}{}",
+                sentence(&chain(error)),
+                hint(look.as_deref().unwrap_or_default())
+            ),
+        ),
+        Error::Stuck(_) => {
             Diagnostic::error(format!("{what} was not completed"), sentence(&chain(error)))
         }
     };

@@ -17,6 +17,12 @@ use crate::{facts::Facts, hosts::Hosts, report::Trouble};
 /// its locks back when its helpers notice, which takes seconds.
 const LOCK_WAIT_MS: u32 = 20_000;
 
+/// Phase of a creation under way.
+const CREATING: &str = "creating";
+
+/// Phase of a creation that came to its end, until its object was seen in a state.
+pub(crate) const MADE: &str = "made";
+
 /// A new uid: 16 hexadecimal digits.
 pub(crate) fn new_id() -> String {
     let mut bytes = [0; 8];
@@ -26,8 +32,8 @@ pub(crate) fn new_id() -> String {
 
 /// A creation under this name that was begun and not handed back to anybody, whatever its wish was.
 ///
-/// The entry is written on all hosts before anything else, and taken away as the last act of a creation
-/// that comes to its end: a host that has something of it and no entry says that somebody got it.
+/// The entry is written on all hosts before anything else, and goes with the first read of the object
+/// in a state: a host that has something of it and no entry says that somebody has it.
 pub(crate) fn unfinished(facts: &Facts) -> Option<&JournalFact> {
     let hosts = || facts.values().filter_map(Fact::known);
     let journal = hosts().find_map(|host| host.journal.as_ref())?;
@@ -36,6 +42,19 @@ pub(crate) fn unfinished(facts: &Facts) -> Option<&JournalFact> {
         host.journal.is_none() && owner.is_some_and(|owner| owner.id == journal.id)
     });
     (!was_handed_back).then_some(journal)
+}
+
+/// Leaves out the entries of creations that came to their end, but for those of the same wish that were
+/// begun at the same place: there the answer may have been lost before it stood in a state. Anybody else
+/// meets a thing that exists.
+pub(crate) fn leave_made(facts: &mut Facts, origin: &str, wish: &str) {
+    for fact in facts.values_mut() {
+        if let Fact::Known(host) = fact {
+            let entry = host.journal.take();
+            let same = |entry: &JournalFact| entry.by == origin && entry.wish == wish;
+            host.journal = entry.filter(|entry| !entry.is_made || same(entry));
+        }
+    }
 }
 
 /// Who began what a creation of the same wish goes on with.
@@ -175,26 +194,47 @@ impl Locked<'_> {
 }
 
 /// Writes on all hosts that a creation has begun.
+///
+/// # Errors
+/// [`Trouble`] of the first host where it cannot be written.
 pub(crate) async fn begin(hosts: &Hosts, owner: &str, id: &str, wish: &str) -> Result<(), Trouble> {
-    let writes = hosts.keys().map(|key| {
+    let written = write(hosts, owner, id, wish, CREATING).await;
+    written.into_iter().collect()
+}
+
+/// Writes, as the last act of a creation, that it came to its end: from now on only who made it may take
+/// it for a creation of his, and only until it was read in a state.
+pub(crate) async fn hand_back(hosts: &Hosts, owner: &str, id: &str, wish: &str) {
+    for written in write(hosts, owner, id, wish, MADE).await {
+        if let Err(trouble) = written {
+            tracing::warn!(error = %trouble, "a journal entry stays open");
+        }
+    }
+}
+
+async fn write(
+    hosts: &Hosts,
+    owner: &str,
+    id: &str,
+    wish: &str,
+    phase: &str,
+) -> Vec<Result<(), Trouble>> {
+    let writes = hosts.keys().map(|key| async move {
         let entry = JournalEntry {
             owner: owner.to_owned(),
             id: id.to_owned(),
             wish: wish.to_owned(),
-            by: hosts.context().operator.clone(),
+            by: hosts.context().origin.clone(),
             started_ms: 0,
-            phase: "creating".to_owned(),
+            phase: phase.to_owned(),
         };
         let request = WriteJournalRequest { entry: Some(entry) };
-        hosts.call(key, "WriteJournal", |mut client| async move {
+        let written = hosts.call(key, "WriteJournal", |mut client| async move {
             client.write_journal(request).await
-        })
+        });
+        written.await.map(|_| ())
     });
-    join_all(writes)
-        .await
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(())
+    join_all(writes).await
 }
 
 /// Leaves the entry of a creation out of what is remembered: by the answer that carries this, its object
@@ -238,26 +278,6 @@ pub(crate) async fn claim(hosts: &Hosts, facts: &mut Facts, owner: &str, id: &st
         }
     });
     join_all(claims).await;
-}
-
-/// Takes the entry of a creation away as its last act: what it made goes into a state now, and whoever
-/// comes later finds a thing that exists.
-pub(crate) async fn hand_back(hosts: &Hosts, owner: &str, id: &str) {
-    let clears = hosts.keys().map(|key| {
-        let request = ClearJournalRequest {
-            owner: owner.to_owned(),
-            id: id.to_owned(),
-        };
-        hosts.call(key, "ClearJournal", |mut client| async move {
-            client.clear_journal(request).await
-        })
-    });
-    for cleared in join_all(clears).await {
-        if let Err(trouble) = cleared {
-            // The next read takes it away.
-            tracing::warn!(error = %trouble, "a journal entry stays");
-        }
-    }
 }
 
 /// The uid of a creation: that of an earlier one of the same wish that was not finished, or a new one.
@@ -319,6 +339,7 @@ mod tests {
                 id: id.to_owned(),
                 wish: "w".to_owned(),
                 by: "ops".to_owned(),
+                is_made: false,
             }),
             ..HostFacts::default()
         })
@@ -347,6 +368,35 @@ mod tests {
         // One entry is left of a cluster that somebody has.
         let handed_back = host(Some("1"), None);
         assert_eq!(id(&facts([begun(), handed_back, bare()])), None);
+    }
+
+    #[test]
+    fn what_came_to_its_end_is_gone_on_with_only_where_it_was_begun() {
+        let made = || {
+            let Fact::Known(mut host) = host(Some("1"), Some("1")) else {
+                unreachable!("a host that was seen")
+            };
+            let journal = host.journal.as_mut().expect("an entry");
+            journal.is_made = true;
+            Fact::Known(host)
+        };
+        let seen = |origin: &str, hosts| {
+            let mut facts = facts(hosts);
+            leave_made(&mut facts, origin, "w");
+            id(&facts).map(str::to_owned)
+        };
+        assert_eq!(seen("ops", [made(), made(), made()]).as_deref(), Some("1"));
+        assert_eq!(seen("another", [made(), made(), made()]), None);
+        let mut other = facts([made(), made(), made()]);
+        leave_made(&mut other, "ops", "another wish");
+        assert_eq!(id(&other), None);
+        // One host could not be told that it came to its end.
+        let begun = || host(Some("1"), Some("1"));
+        assert_eq!(seen("another", [begun(), made(), begun()]), None);
+        assert_eq!(
+            seen("another", [begun(), begun(), begun()]).as_deref(),
+            Some("1")
+        );
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Manifest;
+use super::{Manifest, desired::Desired, drift::drift, plan::plan};
 use crate::{
     facts::{EtcdFact, Fact, HostFacts, MemberFact},
     name::NodeKey,
+    steady,
     stored::{self, TooNew},
 };
 
@@ -16,9 +17,38 @@ use crate::{
 pub struct Observed {
     /// Facts by node key.
     pub hosts: BTreeMap<NodeKey, Fact<HostFacts>>,
+    /// Machine ids of nodes that are not seen now, from when they were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    machines: BTreeMap<NodeKey, String>,
 }
 
 impl Observed {
+    /// What was seen just now.
+    pub fn of(hosts: BTreeMap<NodeKey, Fact<HostFacts>>) -> Self {
+        Self {
+            hosts,
+            machines: BTreeMap::new(),
+        }
+    }
+
+    /// The same, with the machines that were known before of the hosts that were not seen: a refresh
+    /// without them does not forget on which machine a member is.
+    #[must_use]
+    pub fn remembering(mut self, before: &Self) -> Self {
+        let unseen = self.hosts.keys().filter(|key| self.machine(key).is_none());
+        let known = unseen.filter_map(|key| Some((key.clone(), before.machine(key)?.to_owned())));
+        let known: Vec<_> = known.collect();
+        self.machines.extend(known);
+        self
+    }
+
+    /// The machine id of a node's host, as it is or was last seen.
+    pub fn machine(&self, key: &NodeKey) -> Option<&str> {
+        let seen = self.host(key).map(|host| host.machine_id.as_str());
+        seen.filter(|id| !id.is_empty())
+            .or_else(|| self.machines.get(key).map(String::as_str))
+    }
+
     /// Facts of a node, if it was seen.
     pub fn host(&self, key: &NodeKey) -> Option<&HostFacts> {
         self.hosts.get(key).and_then(Fact::known)
@@ -67,6 +97,14 @@ impl Observed {
     /// As private bytes.
     pub fn store(&self) -> Vec<u8> {
         stored::store(self)
+    }
+
+    /// Whether nothing is different from before that a plan or a person would see.
+    pub fn is_same(&self, before: &Self, desired: &Desired) -> bool {
+        self.machines == before.machines
+            && steady::is_same(&self.hosts, &before.hosts)
+            && plan(desired, self) == plan(desired, before)
+            && drift(desired, self) == drift(desired, before)
     }
 
     /// From private bytes; `None` if there are none or they cannot be read.
@@ -134,6 +172,41 @@ mod tests {
         assert_eq!(bytes, seen.store());
         assert_eq!(Observed::load(&bytes), Ok(Some(seen)));
         assert_eq!(Observed::load(b""), Ok(None));
+    }
+
+    #[test]
+    fn what_changes_by_itself_is_the_same() {
+        let desired = desired(3);
+        let before = observed(&desired);
+        let later = |change: &dyn Fn(&mut HostFacts)| {
+            let mut later = before.clone();
+            change(host_mut(&mut later, "2"));
+            later.is_same(&before, &desired)
+        };
+        assert!(later(&|host| {
+            host.now_ms += 3_600_000;
+            for file in host.files.values_mut() {
+                file.modified_ms += 1;
+            }
+            for certificate in host.certificates.values_mut() {
+                certificate.not_after_ms += 3_600_000;
+            }
+            host.etcd.as_mut().expect("a member").leader_id += 1;
+        }));
+        // Late certificates are drift, and so no longer the same.
+        let years = i64::from(desired.certificate_lifetime_s) * 1000;
+        assert!(!later(&|host| host.now_ms += years));
+        assert!(!later(&|host| host.users.clear()));
+        assert!(!later(&|host| host.etcd = None));
+        assert!(!later(&|host| host
+            .etcd
+            .as_mut()
+            .expect("a member")
+            .leader_id = 0));
+        let mut away = before.clone();
+        lose(&mut away, "2");
+        assert!(!away.is_same(&before, &desired));
+        assert!(away.is_same(&away.clone(), &desired));
     }
 
     #[test]

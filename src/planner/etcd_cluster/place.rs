@@ -58,16 +58,17 @@ fn reasons<'a>(
             continue;
         };
         // A host on which this node wrote itself down is its machine: an address that is gone is a fault of
-        // this member alone, and a machine id that two have is a copied file.
-        let is_its_own = is_its_own(observed, key);
-        let why = other_node(key, observed)
-            .or_else(|| {
-                (!is_its_own)
-                    .then(|| twin(key, host, &mut machines))
-                    .flatten()
-            })
-            .or_else(|| other_machine(key, host, before))
-            .or_else(|| (!is_its_own).then(|| elsewhere(node, host)).flatten());
+        // this member alone, and a machine id is a file that is copied or made anew.
+        let stranger = || {
+            twin(key, host, &mut machines)
+                .or_else(|| other_machine(key, host, before))
+                .or_else(|| elsewhere(node, host))
+        };
+        let why = if is_its_own(observed, key) {
+            None
+        } else {
+            other_node(key, observed).or_else(stranger)
+        };
         found.extend(why.map(|why| (key, why)));
     }
     found
@@ -102,11 +103,13 @@ fn twin<'a>(
 }
 
 fn other_machine(key: &NodeKey, host: &HostFacts, before: &Observed) -> Option<String> {
-    let known = &before.host(key)?.machine_id;
-    let is_other = !known.is_empty() && !host.machine_id.is_empty() && *known != host.machine_id;
+    let known = before.machine(key)?;
+    let is_other = !host.machine_id.is_empty() && known != host.machine_id;
     is_other.then(|| {
         format!(
-            "its machine id is {}, and that of the node's machine is {known}",
+            "its machine id is {}, that of the node's machine was {known}, and nothing there says that it \
+             is the same (a machine that was installed anew is taken over once a plan that refreshes has \
+             seen it under the host name that the node had)",
             host.machine_id
         )
     })

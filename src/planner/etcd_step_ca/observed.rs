@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{desired::Desired, drift::drift, plan::plan};
 use crate::{
     facts::{Fact, HostFacts},
     name::NodeKey,
+    steady,
     stored::{self, TooNew},
 };
 
@@ -55,6 +57,13 @@ impl Observed {
     /// Facts of a node, if it was seen.
     pub fn host(&self, key: &NodeKey) -> Option<&HostFacts> {
         self.hosts.get(key).and_then(Fact::known)
+    }
+
+    /// Whether nothing is different from before that a plan or a person would see.
+    pub fn is_same(&self, before: &Self, desired: &Desired) -> bool {
+        steady::is_same(&self.hosts, &before.hosts)
+            && plan(desired, self) == plan(desired, before)
+            && drift(desired, self) == drift(desired, before)
     }
 
     /// As private bytes.

@@ -8,8 +8,8 @@ use std::{
 use futures::future::join_all;
 use planner::{
     etcd_cluster::{self as cluster, Desired, Observed, Registered, names},
-    facts::Fact,
-    name::Name,
+    facts::{Fact, HostFacts},
+    name::{Name, NodeKey},
     node::NodeWish,
     problem::Problems,
     version,
@@ -80,12 +80,13 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let is_gone = facts
         .values()
         .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
-    let observed = Observed { hosts: facts };
+    let before = Observed::load(&current.private).ok().flatten();
+    let before = before.unwrap_or_default();
+    let observed = Observed::of(facts).remembering(&before);
     let forgotten = cluster::forgotten(&desired, &observed);
     if !forgotten.is_empty() {
-        let what = format!("Cluster {}", desired.name);
         for key in forgotten {
-            diagnostics.push(life::forgotten(&what, &hosts.target(key).host));
+            diagnostics.push(without_ledger(&hosts, &desired, key));
         }
         return Outcome::unchanged(current, diagnostics);
     }
@@ -111,23 +112,48 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     if values.get("change_plan").is_null() {
         values.set("change_plan", Value::List(Vec::new()));
     }
-    made(values, observed.store(), diagnostics)
+    let private = if observed.is_same(&before, &desired) {
+        current.private
+    } else {
+        observed.store()
+    };
+    made(values, private, diagnostics)
+}
+
+fn without_ledger(hosts: &Hosts, desired: &Desired, key: &NodeKey) -> Diagnostic {
+    let anew = format!(
+        " If there is none, and the other members are healthy, take this one off its host, by hand and as \
+         root, and apply: it joins anew.\n  {}",
+        cluster::clearing(desired, key)
+    );
+    let what = format!("Cluster {}", desired.name);
+    life::forgotten(&what, &hosts.target(key).host, &anew)
 }
 
 /// A host where somebody else's cluster has our name.
 fn another(hosts: &Hosts, desired: &Desired, facts: &Facts) -> Option<Diagnostic> {
-    facts.iter().find_map(|(key, fact)| {
-        let owner = fact.known()?.owner.as_ref().filter(|owner| owner.id != desired.id)?;
-        let host = &hosts.target(key).host;
-        Some(Diagnostic::error(
-            format!("Another cluster {} is on {host}", desired.name),
-            format!(
-                "It was made under the id {}, the one in this state under {}. Nothing was changed.\n\
-                 Hint: Remove this resource from the state and import what is there.",
-                owner.id, desired.id
-            ),
-        ))
-    })
+    let owner = |(key, fact): (_, &Fact<HostFacts>)| Some((key, fact.known()?.owner.clone()?));
+    let owners = || facts.iter().filter_map(owner);
+    let (key, owner) = owners().find(|(_, owner)| owner.id != desired.id)?;
+    let host = &hosts.target(key).host;
+    let hint = if owners().any(|(_, owner)| owner.id == desired.id) {
+        format!(
+            "The other hosts have the one in this state. If that on {host} is what is left of an earlier \
+             one, take it off there, and apply; the member then joins anew:\n  sudo {} leave {} {}",
+            names::TIMER_HELPER,
+            names::owner(&desired.name),
+            owner.id
+        )
+    } else {
+        "Remove this resource from the state and import what is there.".to_owned()
+    };
+    Some(Diagnostic::error(
+        format!("Another cluster {} is on {host}", desired.name),
+        format!(
+            "It was made under the id {}, the one in this state under {}. Nothing was changed.\nHint: {hint}",
+            owner.id, desired.id
+        ),
+    ))
 }
 
 /// Remembers an object of the state: what is planned under its name later replaces it.
@@ -157,21 +183,22 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
     } else {
-        plan_update(
-            &change.prior,
-            &change.private,
-            &mut planned,
-            &read,
-            &mut diagnostics,
-        );
-        moved(
-            setup,
-            &change.prior,
-            &change.private,
-            &read,
-            &mut diagnostics,
-        )
-        .await;
+        match Observed::load(&change.private) {
+            Ok(known) => {
+                let known = known.unwrap_or_default();
+                let way = nodes::rerouted(change.prior.get("nodes"), &read.nodes.wishes);
+                let facts = moved(setup, &known, &way, &read, &mut diagnostics).await;
+                let seen = Seen {
+                    known,
+                    facts,
+                    is_rerouted: !way.is_empty(),
+                };
+                plan_update(&change.prior, seen, &mut planned, &read, &mut diagnostics);
+            }
+            Err(too_new) => {
+                diagnostics.error("The state is from a newer provider", format!("{too_new}."));
+            }
+        }
     }
     let identity = import::identity_of(&planned);
     Plan {
@@ -206,13 +233,14 @@ async fn plan_creation(
         Err(found) => return diagnostics.extend(found),
     };
     let owner = names::owner(&desired.name);
-    let facts = probe(
+    let mut facts = probe(
         &hosts,
         &owner,
         |key| look::request(desired, key),
         diagnostics,
     )
     .await;
+    session::leave_made(&mut facts, &context.origin, &desired.wish());
     offered(&context, desired, &facts, diagnostics).await;
     let replaced = match common::replaced(&context, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
@@ -223,7 +251,7 @@ async fn plan_creation(
         diagnostics.push(common::twice(&owner));
     }
     let registered = registered(&context, desired, read.handle.as_ref()).await;
-    let observed = Observed { hosts: facts };
+    let observed = Observed::of(facts);
     let problems = admission(&hosts, desired, &observed, replaced, registered).await;
     diagnostics.extend(report::problems(problems));
 }
@@ -249,8 +277,8 @@ async fn admission(
             &["name"],
             format!("A creation of cluster {} that was begun goes on", desired.name),
             format!(
-                "{by} began it and did not finish it. If it is somebody else's, choose another name: what \
-                 is made here will be in this state."
+                "{by} began it, and it was never seen in a state. If it is somebody else's, choose another \
+                 name: what is made here will be in this state."
             ),
         );
     }
@@ -276,38 +304,41 @@ async fn earlier(hosts: &Hosts, desired: &Desired, left: &[cluster::Leftover]) -
     join_all(looks).await.into_iter().collect()
 }
 
-/// Looks at the machines behind hosts that are named otherwise than before: a member stays where it is.
+/// What a plan for a cluster that stands in a state is made from.
+struct Seen {
+    /// What the last refresh saw.
+    known: Observed,
+    /// What is behind hosts that are reached otherwise than before, seen just now.
+    facts: Facts,
+    /// Some host is reached otherwise, whether it was seen or not.
+    is_rerouted: bool,
+}
+
+/// Looks behind hosts that are reached otherwise than before: a member stays on its machine, and the
+/// refresh went the former way.
 async fn moved(
     setup: &Setup,
-    prior: &Value,
-    private: &[u8],
+    known: &Observed,
+    wishes: &BTreeMap<String, NodeWish>,
     read: &wish::Read,
     diagnostics: &mut Diagnostics,
-) {
+) -> Facts {
     let (Ok(context), Some(desired)) = (ready(setup), &read.desired) else {
-        return;
-    };
-    let before = nodes::read(prior.get("nodes"), &mut Diagnostics::new());
-    let mut wishes = read.nodes.wishes.clone();
-    wishes.retain(|key, wish| {
-        let way = |wish: &NodeWish| (wish.host.clone(), wish.port, wish.ssh_profile.clone());
-        before
-            .wishes
-            .get(key)
-            .is_some_and(|old| way(old) != way(wish))
-    });
-    let Ok(Some(known)) = Observed::load(private) else {
-        return;
+        return Facts::new();
     };
     if wishes.is_empty() {
-        return;
+        return Facts::new();
     }
-    let hosts = match Hosts::new(&context, &wishes) {
+    let hosts = match Hosts::new(&context, wishes) {
         Ok(hosts) => hosts,
-        Err(found) => return diagnostics.extend(found),
+        Err(found) => {
+            diagnostics.extend(found);
+            return Facts::new();
+        }
     };
     let owner = names::owner(&desired.name);
-    let facts = probe(&hosts, &owner, |_| look::machine(desired), diagnostics).await;
+    let request = |key: &_| look::request(desired, key);
+    let facts = probe(&hosts, &owner, request, diagnostics).await;
     for (key, fact) in &facts {
         if let Fact::Unknown(why) = fact {
             let host = &hosts.target(key).host;
@@ -320,10 +351,11 @@ async fn moved(
     }
     // Together with the machines of the others: two nodes may meet on one.
     let mut seen = known.clone();
-    seen.hosts.extend(facts);
+    seen.hosts.extend(facts.clone());
     let mut problems = Problems::default();
-    cluster::misplaced(desired, &seen, &known, &mut problems);
+    cluster::misplaced(desired, &seen, known, &mut problems);
     diagnostics.extend(report::problems(problems));
+    facts
 }
 
 /// Who has the name of the cluster at its CA; nobody if the CA is not made yet or cannot be asked.
@@ -377,7 +409,7 @@ async fn offered(
 
 fn plan_update(
     prior: &Value,
-    private: &[u8],
+    seen: Seen,
     planned: &mut Value,
     read: &wish::Read,
     diagnostics: &mut Diagnostics,
@@ -397,16 +429,16 @@ fn plan_update(
     diagnostics.extend(report::problems(problems));
     state::set_wished(planned, desired);
     planned.set("drift", Value::List(Vec::new()));
-    let observed = match Observed::load(private) {
-        Ok(observed) => observed.unwrap_or_default(),
-        Err(too_new) => {
-            return diagnostics.error("The state is from a newer provider", format!("{too_new}."));
-        }
-    };
+    let mut observed = seen.known;
+    observed.hosts.extend(seen.facts);
     let plan = cluster::plan(desired, &observed);
     let has_drift = !texts(prior, "drift").is_empty();
     if !plan.steps.is_empty() || has_drift {
         common::announce(planned, prior, plan.sentences());
+        common::unknown(planned, &["status"]);
+    }
+    // The apply goes the new way, and says what it met there.
+    if seen.is_rerouted {
         common::unknown(planned, &["status"]);
     }
     let is_wanted = has_drift || planned != prior;
@@ -500,7 +532,7 @@ async fn create_locked(
             return Err(report::run(&what, &error, next).into());
         }
     };
-    session::hand_back(&case.hosts, &owner, &desired.id).await;
+    session::hand_back(&case.hosts, &owner, &desired.id, &wish).await;
     Ok(outcome)
 }
 
@@ -517,8 +549,10 @@ async fn admitted(
     let owner = names::owner(&case.desired.name);
     let limit = timeouts::limit(&change.planned, "read");
     let request = |key: &_| look::request(&case.desired, key);
-    let hosts = look_at(&case.hosts, &owner, limit, request).await?;
-    let observed = Observed { hosts };
+    let mut hosts = look_at(&case.hosts, &owner, limit, request).await?;
+    let origin = &case.hosts.context().origin;
+    session::leave_made(&mut hosts, origin, &case.desired.wish());
+    let observed = Observed::of(hosts);
     let registered = certify::registered(&case.ca, &case.desired).await;
     let problems = admission(
         &case.hosts,
@@ -535,13 +569,10 @@ async fn admitted(
 }
 
 /// The state after a run.
-fn after(
-    change: &Change,
-    desired: &Desired,
-    mut ended: Ended,
-    diagnostics: Diagnostics,
-) -> Outcome {
-    ended.observed.hosts = session::without_journal(ended.observed.hosts, &desired.id);
+fn after(change: &Change, desired: &Desired, ended: Ended, diagnostics: Diagnostics) -> Outcome {
+    let before = Observed::load(&change.private).ok().flatten();
+    let mut observed = ended.observed.remembering(&before.unwrap_or_default());
+    observed.hosts = session::without_journal(observed.hosts, &desired.id);
     let mut values = change.planned.clone();
     values.set("id", Value::string(&desired.id));
     if values.get("release_sha256").is_unknown() {
@@ -552,9 +583,9 @@ fn after(
             .collect();
         values.set("release_sha256", Value::Map(archives));
     }
-    state::set_seen(&mut values, desired, &ended.observed);
+    state::set_seen(&mut values, desired, &observed);
     values.set("drift", Value::List(Vec::new()));
-    made(values, ended.observed.store(), diagnostics)
+    made(values, observed.store(), diagnostics)
 }
 
 pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
@@ -588,7 +619,7 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     if let Some(other) = another(hosts, desired, &facts) {
         return Err(other.into());
     }
-    let observed = Observed { hosts: facts };
+    let observed = Observed::of(facts);
     let mut machines = Observed::load(&change.private)
         .ok()
         .flatten()
@@ -647,12 +678,11 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
     let limit = timeouts::limit(state, "read");
     let request = |key: &_| look::request(&desired, key);
     let (facts, _) = hosts.observe_all(&owner, limit, request).await;
-    let observed = Observed { hosts: facts };
+    let observed = Observed::of(facts);
     // Without its ledger a host would let go of what other resources need, and leave the member running.
     let mut diagnostics = Diagnostics::new();
     for key in cluster::forgotten(&desired, &observed) {
-        let what = format!("Cluster {}", desired.name);
-        diagnostics.push(life::forgotten(&what, &hosts.target(key).host));
+        diagnostics.push(without_ledger(&hosts, &desired, key));
     }
     if diagnostics.has_errors() {
         return Err(diagnostics);

@@ -437,10 +437,9 @@ impl<'a> ClusterWork<'a> {
         *held(&self.waiting) = None;
         Err(Trouble::Refused {
             why: format!("{why} {} s after the start", HEALTHY.as_secs()),
-            hint: format!(
-                "look with `journalctl -u {}` on {}.",
-                names::unit(&self.desired.name, &first),
-                self.hosts.target(&first).host
+            hint: common::journal(
+                &names::unit(&self.desired.name, &first),
+                &self.hosts.target(&first).host,
             ),
         })
     }
@@ -647,7 +646,7 @@ impl Work for ClusterWork<'_> {
         self.locked.keep().await?;
         let request = |key: &NodeKey| look::request(self.desired, key);
         let (facts, mut troubles) = self.hosts.observe_all(&self.owner(), LOOK, request).await;
-        let observed = Observed { hosts: facts };
+        let observed = Observed::of(facts);
         let waits_for_all = self.announced.is_none() && !observed.bootstrapped();
         let is_seen = observed.hosts.values().any(|fact| fact.known().is_some());
         if (waits_for_all || !is_seen) && !troubles.is_empty() {
@@ -735,5 +734,17 @@ impl Work for ClusterWork<'_> {
 
     fn retry(&self, error: &Trouble) -> Retry {
         self.hosts.retry(error)
+    }
+
+    fn look(&self, step: &Step) -> Option<String> {
+        let key = match step {
+            Step::StartMembers { nodes } | Step::AwaitHealthy { nodes } => nodes.first()?,
+            Step::RestartMember { node, .. } | Step::StopMember { node } => node,
+            _ => return None,
+        };
+        Some(common::journal(
+            &names::unit(&self.desired.name, key),
+            &self.hosts.target(key).host,
+        ))
     }
 }

@@ -93,7 +93,14 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     diagnostics.extend(report::problems(problems));
     let mut values = current.state;
     state::set_seen(&mut values, &desired, &nodes, &observed);
-    made(values, observed.store(), diagnostics)
+    let before = Observed::load(&current.private).ok().flatten();
+    let is_same = before.is_some_and(|before| observed.is_same(&before, &desired));
+    let private = if is_same {
+        current.private
+    } else {
+        observed.store()
+    };
+    made(values, private, diagnostics)
 }
 
 /// A host with this very CA and a ledger that does not know it: taken for gone, it would be made anew, and
@@ -108,7 +115,7 @@ fn forgotten(hosts: &Hosts, desired: &Desired, state: &Value, facts: &Facts) -> 
         })
     })?;
     let what = format!("CA {}", desired.name);
-    Some(life::forgotten(&what, &hosts.target(key).host))
+    Some(life::forgotten(&what, &hosts.target(key).host, ""))
 }
 
 /// Another CA in the place of ours is no drift: its root would be trusted by nobody.
@@ -200,7 +207,8 @@ async fn plan_creation(
         Err(found) => return diagnostics.extend(found),
     };
     let owner = planner_ca::owner(&desired.name);
-    let facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
+    let mut facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
+    session::leave_made(&mut facts, &context.origin, &desired.wish());
     let replaced = match common::replaced(&context, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
         Err(protected) => return diagnostics.extend(protected),
@@ -226,8 +234,8 @@ fn admission(desired: &Desired, observed: &Observed, replaced: Option<String>) -
             &["name"],
             format!("A creation of CA {name} that was begun goes on"),
             format!(
-                "{by} began it and did not finish it. If it is somebody else's, choose another name: what \
-                 is made here will be in this state."
+                "{by} began it, and it was never seen in a state. If it is somebody else's, choose another \
+                 name: what is made here will be in this state."
             ),
         );
     }
@@ -306,6 +314,10 @@ fn plan_update(
         );
         common::unknown(planned, &["status"]);
     }
+    // The apply goes the new way, and says what it met there.
+    if !nodes::rerouted(prior.get("nodes"), &read.nodes.wishes).is_empty() {
+        common::unknown(planned, &["status"]);
+    }
     if has_drift && steps.is_empty() {
         for reason in blocked {
             diagnostics.warning(
@@ -354,7 +366,9 @@ async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics>
     let owner = planner_ca::owner(&case.desired.name);
     let limit = timeouts::limit(&change.planned, "read");
     let request = |_: &_| look::request(&case.desired);
-    let hosts = look_at(&case.hosts, &owner, limit, request).await?;
+    let mut hosts = look_at(&case.hosts, &owner, limit, request).await?;
+    let origin = &case.hosts.context().origin;
+    session::leave_made(&mut hosts, origin, &case.desired.wish());
     let observed = Observed { hosts };
     let problems = admission(&case.desired, &observed, None);
     if problems.has_errors() {
@@ -407,7 +421,7 @@ async fn create_locked(
     values.set("id", Value::string(&desired.id));
     state::set_seen(&mut values, &desired, nodes, &observed);
     values.set("drift", Value::List(Vec::new()));
-    session::hand_back(hosts, &owner, &desired.id).await;
+    session::hand_back(hosts, &owner, &desired.id, &wish).await;
     Ok(made(values, observed.store(), Diagnostics::new()))
 }
 

@@ -180,11 +180,7 @@ impl CaWork<'_> {
                 STARTING.as_secs(),
                 fact.error
             ),
-            hint: format!(
-                "look with `journalctl -u {}` on {}.",
-                self.unit(),
-                self.hosts.target(key).host
-            ),
+            hint: common::journal(&self.unit(), &self.hosts.target(key).host),
         })
     }
 
@@ -259,6 +255,15 @@ impl Work for CaWork<'_> {
 
     fn lane(&self, step: &Step) -> String {
         step.node().to_string()
+    }
+
+    fn look(&self, step: &Step) -> Option<String> {
+        let (Step::StartUnit { node } | Step::RestartUnit { node } | Step::AwaitHealthy { node }) =
+            step
+        else {
+            return None;
+        };
+        Some(common::journal(&self.unit(), &self.hosts.target(node).host))
     }
 
     fn retry(&self, error: &Trouble) -> Retry {

@@ -19,9 +19,7 @@ fn admitted(observed: &Observed, id: Option<&str>) -> Vec<String> {
 fn bare_hosts() -> Observed {
     let desired = desired(3);
     let host = |key: &NodeKey| (key.clone(), Fact::Known(bare(&desired, key)));
-    Observed {
-        hosts: desired.nodes.keys().map(host).collect(),
-    }
+    Observed::of(desired.nodes.keys().map(host).collect())
 }
 
 /// What is said of three bare hosts after a change of the second.

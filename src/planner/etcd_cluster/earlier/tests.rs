@@ -20,12 +20,11 @@ fn left(finished: &[&str]) -> Observed {
             id: earlier.id.clone(),
             wish: earlier.wish(),
             by: "ops".to_owned(),
+            ..JournalFact::default()
         });
         (key.clone(), Fact::Known(host))
     };
-    Observed {
-        hosts: earlier.nodes.keys().map(of).collect(),
-    }
+    Observed::of(earlier.nodes.keys().map(of).collect())
 }
 
 fn with_ports() -> Desired {

@@ -85,8 +85,31 @@ fn another_machine_than_before_is_told() {
         host_mut(seen, "2").owner = None;
     });
     let line =
-        "nodes.2.host: Its machine id is machine-9, and that of the node's machine is machine-2.";
+        "nodes.2.host: Its machine id is machine-9, that of the node's machine was machine-2,";
     assert!(lines.len() == 1 && lines[0].starts_with(line), "{lines:?}");
+    // What the node wrote down there counts for more.
+    let renewed = said(|_, seen| host_mut(seen, "2").machine_id = "machine-9".to_owned());
+    assert_eq!(renewed, [""; 0]);
+}
+
+#[test]
+fn a_machine_is_remembered_while_its_host_is_not_seen() {
+    let desired = desired(3);
+    let known = observed(&desired);
+    let mut away = known.clone();
+    lose(&mut away, "2");
+    let away = away.remembering(&known).remembering(&Observed::default());
+    assert_eq!(away.machine(&key("2")), Some("machine-2"));
+    let stored = Observed::load(&away.store()).expect("ours").expect("facts");
+    let mut other = known.clone();
+    host_mut(&mut other, "2").machine_id = "machine-9".to_owned();
+    host_mut(&mut other, "2").owner = None;
+    let mut problems = Problems::default();
+    misplaced(&desired, &other, &stored, &mut problems);
+    assert_eq!(problems.0.len(), 1, "{problems:?}");
+    // A refresh that sees the host takes its machine for that of the node.
+    let seen = other.clone().remembering(&stored);
+    assert_eq!(seen.machine(&key("2")), Some("machine-9"));
 }
 
 #[test]

@@ -53,9 +53,7 @@ fn plans_nothing_when_nothing_differs() {
 fn makes_a_cluster_side_by_side() {
     let desired = desired(3);
     let host = |key: &NodeKey| (key.clone(), Fact::Known(bare(&desired, key)));
-    let seen = Observed {
-        hosts: desired.nodes.keys().map(host).collect(),
-    };
+    let seen = Observed::of(desired.nodes.keys().map(host).collect());
     expect![[r#"
         prepare the host of 1
         install etcd 3.5.35 on 1
