@@ -9,14 +9,6 @@ use std::{
 use lab::{HostSpec, Release};
 use tests::{Outcome, Run, Site};
 
-fn prepared(name: &str, hosts: Vec<HostSpec>) -> Result<Site, Box<dyn std::error::Error>> {
-    let site = Site::new(name, hosts)?;
-    site.example("quickstart")?;
-    site.set(&site.quickstart())?;
-    site.init()?;
-    Ok(site)
-}
-
 fn three() -> Vec<HostSpec> {
     vec![HostSpec::new(Release::Bookworm); 3]
 }
@@ -45,7 +37,7 @@ fn fails_then_completes(
 
 #[test]
 fn an_archive_with_another_checksum_is_not_installed() -> Outcome {
-    let site = prepared("checksum", three())?;
+    let site = Site::prepared("checksum", three())?;
     let mirror = tempfile::tempdir()?;
     let release = "etcd/v3.5.35";
     for folder in [release, "step-ca/v0.30.2", "step/v0.30.2"] {
@@ -86,7 +78,7 @@ fn an_archive_with_another_checksum_is_not_installed() -> Outcome {
 
 #[test]
 fn a_port_that_is_taken_is_found_at_plan() -> Outcome {
-    let site = prepared("port", three())?;
+    let site = Site::prepared("port", three())?;
     let host = &site.hosts()[1];
     let listen = "import socket,time\ns=socket.socket()\ns.bind(('0.0.0.0',2380))\ns.listen()\ntime.sleep(600)";
     let with_python = host.root(&["which", "python3"])?.status.success();
@@ -129,7 +121,7 @@ fn a_port_that_is_taken_is_found_at_plan() -> Outcome {
 fn a_full_disk_leaves_nothing_half_done() -> Outcome {
     let mut hosts = three();
     hosts[1] = HostSpec::new(Release::Bookworm).disk(1 << 30);
-    let site = prepared("disk", hosts)?;
+    let site = Site::prepared("disk", hosts)?;
     let host = &site.hosts()[1];
     // Below /var lie the data and our ledger.
     host.fill_disk(64 << 10)?;
@@ -148,7 +140,7 @@ fn a_full_disk_leaves_nothing_half_done() -> Outcome {
 
 #[test]
 fn a_host_that_goes_away_and_comes_back_is_waited_for() -> Outcome {
-    let site = prepared("away", three())?;
+    let site = Site::prepared("away", three())?;
     let log = site.directory().join("provider.log");
     let mut child = site.start(&["apply", "-auto-approve", "-no-color"], &log)?;
     let end = Instant::now() + Duration::from_mins(2);
@@ -179,7 +171,7 @@ fn a_host_that_goes_away_and_comes_back_is_waited_for() -> Outcome {
 
 #[test]
 fn foreign_data_is_never_taken_over() -> Outcome {
-    let site = prepared("foreign", three())?;
+    let site = Site::prepared("foreign", three())?;
     let data = "/var/lib/etcd/etcd-demo-2";
     site.hosts()[1].root_text(&["mkdir", "-p", &format!("{data}/member/wal")])?;
     site.hosts()[1].root_text(&["touch", &format!("{data}/member/wal/0.wal")])?;

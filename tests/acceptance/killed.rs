@@ -10,7 +10,7 @@ use std::{
 };
 
 use lab::{HostSpec, Release};
-use tests::{Outcome, Site, cluster::Member, plugin::kill_provider};
+use tests::{Outcome, Site, plugin::kill_provider};
 
 /// Steps of the whole creation are fewer.
 const MOST_KILLS: usize = 60;
@@ -62,10 +62,7 @@ fn apply_and_kill(
 
 #[test]
 fn a_creation_that_is_killed_after_every_step_is_completed() -> Outcome {
-    let site = Site::new("killed", vec![HostSpec::new(Release::Bookworm); 3])?;
-    site.example("quickstart")?;
-    site.set(&site.quickstart())?;
-    site.init()?;
+    let site = Site::prepared("killed", vec![HostSpec::new(Release::Bookworm); 3])?;
     let log = site.directory().join("provider.log");
     let mut known = BTreeSet::new();
     let mut kills = 0;
@@ -74,13 +71,9 @@ fn a_creation_that_is_killed_after_every_step_is_completed() -> Outcome {
         assert!(kills < MOST_KILLS, "it does not come to an end: {known:?}");
     }
     assert!(kills > 8, "it was killed {kills} times: {known:?}");
-    let member = Member {
-        host: &site.hosts()[0],
-        cluster: "demo",
-        key: "1",
-        port: 2379,
-    };
-    let health = member.etcdctl(&["endpoint", "health", "--cluster"])?;
+    let health = site
+        .member(1)
+        .etcdctl(&["endpoint", "health", "--cluster"])?;
     assert_eq!(health.matches("is healthy").count(), 3, "{health}");
     assert_eq!(site.state("etcd_cluster.demo")?["status"], "ready");
     site.expect_no_change()?;

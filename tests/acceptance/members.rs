@@ -2,31 +2,14 @@
 
 use std::{
     fs,
+    process::Child,
     time::{Duration, Instant},
 };
 
-use lab::{Host, HostSpec, Release};
+use lab::Host;
 use tests::{Outcome, Site, cluster::until};
 
 const CLUSTER: &str = "etcd_cluster.demo";
-
-fn site(name: &str) -> Result<Site, Box<dyn std::error::Error>> {
-    let site = Site::new(name, vec![HostSpec::new(Release::Bookworm); 3])?;
-    site.example("quickstart")?;
-    site.set(&site.quickstart())?;
-    site.init()?;
-    site.apply()?.expect_ok();
-    Ok(site)
-}
-
-/// The quickstart with more lines in the cluster.
-fn with(site: &Site, lines: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let text = fs::read_to_string(site.directory().join("main.tf"))?;
-    let issuer = "  issuer              = etcd_step_ca.main.issuer\n";
-    let changed = text.replace(issuer, &format!("{issuer}  {lines}\n"));
-    assert_ne!(changed, text);
-    Ok(changed)
-}
 
 fn configuration(host: &Host, key: &str) -> Result<String, Box<dyn std::error::Error>> {
     Ok(host.root_text(&["cat", &format!("/etc/etcd/etcd-demo-{key}-conf.yaml")])?)
@@ -34,12 +17,12 @@ fn configuration(host: &Host, key: &str) -> Result<String, Box<dyn std::error::E
 
 #[test]
 fn a_bad_option_meets_one_member_and_the_next_apply_mends_it() -> Outcome {
-    let site = site("option")?;
+    let site = Site::running("option")?;
     let good = fs::read_to_string(site.directory().join("main.tf"))?;
     // What no etcd takes is refused at plan.
     site.write(
         "main.tf",
-        &with(&site, "extra_options = { log-level = \"nonsense\" }")?,
+        &site.with("extra_options = { log-level = \"nonsense\" }")?,
     )?;
     let plan = site.plan()?;
     assert_eq!(plan.code, 1, "{plan}");
@@ -47,10 +30,7 @@ fn a_bad_option_meets_one_member_and_the_next_apply_mends_it() -> Outcome {
     // What only etcd can know is met by one member.
     site.write("main.tf", &good)?;
     let token = "jwt,sign-method=RS256,pub-key=/nowhere,priv-key=/nowhere";
-    let bad = with(
-        &site,
-        &format!("extra_options = {{ auth-token = \"{token}\" }}"),
-    )?;
+    let bad = site.with(&format!("extra_options = {{ auth-token = \"{token}\" }}"))?;
     site.write("main.tf", &bad)?;
     let apply = site.apply()?;
     assert_eq!(apply.code, 1, "{apply}");
@@ -69,7 +49,7 @@ fn a_bad_option_meets_one_member_and_the_next_apply_mends_it() -> Outcome {
 
 #[test]
 fn a_member_that_is_down_or_crashes_is_started_however_often() -> Outcome {
-    let site = site("again")?;
+    let site = Site::running("again")?;
     let host = &site.hosts()[1];
     for _ in 0..3 {
         host.root_text(&["systemctl", "stop", "etcd-demo-2"])?;
@@ -97,10 +77,8 @@ fn a_member_that_is_down_or_crashes_is_started_however_often() -> Outcome {
     site.down()
 }
 
-#[test]
-fn connections_that_are_cut_all_at_once_are_made_again() -> Outcome {
-    let site = site("cut")?;
-    site.write("main.tf", &with(&site, "snapshot_count = 20000")?)?;
+/// An apply that has done its first step.
+fn begun(site: &Site) -> Result<Child, Box<dyn std::error::Error>> {
     let log = site.directory().join("provider.log");
     let mut child = site.start(&["apply", "-auto-approve", "-no-color"], &log)?;
     let end = Instant::now() + Duration::from_mins(2);
@@ -114,6 +92,54 @@ fn connections_that_are_cut_all_at_once_are_made_again() -> Outcome {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+    Ok(child)
+}
+
+#[test]
+fn a_removal_waits_for_a_change_that_is_under_way() -> Outcome {
+    let site = Site::running("removal")?;
+    // Somebody else has the same state.
+    let copy = site.directory().join("copy");
+    fs::create_dir(&copy)?;
+    for name in ["main.tf", "test.auto.tfvars.json", "terraform.tfstate"] {
+        fs::copy(site.directory().join(name), copy.join(name))?;
+    }
+    site.run(&["-chdir=copy", "init", "-no-color"])?.expect_ok();
+    site.write("main.tf", &site.with("snapshot_count = 20000")?)?;
+    let mut change = begun(&site)?;
+    assert!(change.try_wait()?.is_none(), "the change is over");
+    let removal = site.run(&[
+        "-chdir=copy",
+        "destroy",
+        "-auto-approve",
+        "-no-color",
+        "-target=etcd_cluster.demo",
+    ])?;
+    let change = change.wait_with_output()?;
+    let said = String::from_utf8_lossy(&change.stderr);
+    assert!(change.status.success(), "{said}");
+    removal.expect_ok();
+    for host in site.hosts() {
+        let left = host.root_text(&[
+            "find",
+            "/etc/etcd",
+            "/etc/systemd/system",
+            "-name",
+            "etcd-demo*",
+        ]);
+        assert!(
+            left.is_err() || left.as_ref().is_ok_and(String::is_empty),
+            "{left:?}"
+        );
+    }
+    site.down()
+}
+
+#[test]
+fn connections_that_are_cut_all_at_once_are_made_again() -> Outcome {
+    let site = Site::running("cut")?;
+    site.write("main.tf", &site.with("snapshot_count = 20000")?)?;
+    let child = begun(&site)?;
     std::thread::scope(|scope| {
         for host in site.hosts() {
             // Helpers of timers that run just now may go too: they come again.

@@ -3,36 +3,15 @@
 
 use std::{fs, path::PathBuf};
 
-use lab::{Host, HostSpec, Release};
+use lab::Host;
 use serde_json::{Value as Json, json};
-use tests::{Outcome, Site, cluster::Member};
+use tests::{Outcome, Site};
 
 const CLUSTER: &str = "etcd_cluster.demo";
 
-fn site(name: &str) -> Result<Site, Box<dyn std::error::Error>> {
-    let site = Site::new(name, vec![HostSpec::new(Release::Bookworm); 3])?;
-    site.example("quickstart")?;
-    site.set(&site.quickstart())?;
-    site.init()?;
-    site.apply()?.expect_ok();
-    Ok(site)
-}
-
-fn members(site: &Site) -> Vec<Member<'_>> {
-    let hosts = site.hosts().iter().zip(["1", "2", "3"]);
-    hosts
-        .map(|(host, key)| Member {
-            host,
-            cluster: "demo",
-            key,
-            port: 2379,
-        })
-        .collect()
-}
-
 #[track_caller]
 fn expect_all_healthy(site: &Site) {
-    for member in members(site) {
+    for member in [1, 2, 3].map(|number| site.member(number)) {
         let health = member.etcdctl(&["endpoint", "health"]);
         assert!(
             health
@@ -44,13 +23,12 @@ fn expect_all_healthy(site: &Site) {
 }
 
 /// The configuration of somebody else, with a state of its own, on the same hosts.
-fn somebody_else(site: &Site, resources: &str) -> Outcome {
+fn somebody_else(site: &Site, resources: &str, issuer: &Json) -> Outcome {
     let addresses: Vec<String> = site
         .hosts()
         .iter()
         .map(|host| format!("\"{}\"", host.address()))
         .collect();
-    let issuer = &site.state(CLUSTER)?["issuer"];
     let text = format!(
         "{}\nlocals {{\n  hosts  = [{}]\n  nodes  = {{ for i, host in local.hosts : tostring(i + 1) => {{ \
          host = host }} }}\n  issuer = jsondecode({:?})\n}}\n{resources}",
@@ -126,9 +104,10 @@ resource "etcd_cluster" "other" {{
 
 #[test]
 fn nobody_else_takes_over_what_a_state_has() -> Outcome {
-    let site = site("owned")?;
+    let site = Site::running("owned")?;
+    let issuer = site.state(CLUSTER)?["issuer"].clone();
     for (resources, says) in refused() {
-        somebody_else(&site, &resources)?;
+        somebody_else(&site, &resources, &issuer)?;
         let plan = site.run(&["-chdir=other", "plan", "-no-color"])?;
         assert_eq!(plan.code, 1, "{plan}");
         plan.expect_says(says);
@@ -142,7 +121,7 @@ fn nobody_else_takes_over_what_a_state_has() -> Outcome {
             .iter()
             .map(|host| host.address().to_string())
             .collect();
-        let nodes = format!(
+        format!(
             r#"  nodes               = {{
     "1" = {{ host = "{}" }}
     "2" = {{ host = "{}", address = "{}" }}
@@ -150,26 +129,31 @@ fn nobody_else_takes_over_what_a_state_has() -> Outcome {
   }}
 "#,
             hosts[0], hosts[second], hosts[1], hosts[third], hosts[2]
-        );
-        let (head, tail) = text
-            .split_once("resource \"etcd_cluster\"")
-            .expect("a cluster");
-        let tail = tail.replace("  nodes               = local.nodes\n", &nodes);
-        format!("{head}resource \"etcd_cluster\"{tail}")
+        )
     };
     for (second, third, says) in [
         (2, 1, "is not the machine of node \"2\""),
         (1, 1, "Two nodes on one host"),
     ] {
-        site.write("main.tf", &nodes(second, third))?;
+        with_nodes(&site, &nodes(second, third))?;
         let plan = site.plan()?;
         assert_eq!(plan.code, 1, "{plan}");
         plan.expect_says(says);
+        site.write("main.tf", &text)?;
     }
-    site.write("main.tf", &text)?;
     site.expect_no_change()?;
     expect_all_healthy(&site);
     site.down()
+}
+
+/// The quickstart with other nodes in its cluster.
+fn with_nodes(site: &Site, nodes: &str) -> Outcome {
+    let text = fs::read_to_string(site.directory().join("main.tf"))?;
+    let (head, tail) = text
+        .split_once("resource \"etcd_cluster\"")
+        .expect("a cluster");
+    let tail = tail.replace("  nodes               = local.nodes\n", nodes);
+    Ok(site.write("main.tf", &format!("{head}resource \"etcd_cluster\"{tail}"))?)
 }
 
 /// The host as a kill between the quorum and its record leaves it: the journal is open. `knows` is
@@ -201,19 +185,15 @@ fn reopen(host: &Host, knows: bool) -> Outcome {
 
 #[test]
 fn a_creation_on_other_ports_spares_what_had_a_quorum() -> Outcome {
-    let site = site("earlier")?;
-    let first = &members(&site)[0];
+    let site = Site::running("earlier")?;
+    let first = site.member(1);
     first.etcdctl(&["put", "key", "value"])?;
     for (host, knows) in site.hosts().iter().zip([false, false, true]) {
         reopen(host, knows)?;
     }
     site.run(&["state", "rm", CLUSTER])?.expect_ok();
     let text = fs::read_to_string(site.directory().join("main.tf"))?;
-    let other = text.replace(
-        "  issuer              = etcd_step_ca.main.issuer\n",
-        "  issuer              = etcd_step_ca.main.issuer\n  client_port         = 4379\n",
-    );
-    site.write("main.tf", &other)?;
+    site.write("main.tf", &site.with("client_port = 4379")?)?;
     for run in [site.plan()?, site.apply()?] {
         assert_eq!(run.code, 1, "{run}");
         run.expect_says("An earlier creation of cluster demo may hold data");
@@ -231,5 +211,96 @@ fn a_creation_on_other_ports_spares_what_had_a_quorum() -> Outcome {
     assert!(!apply.text.contains("incomplete"), "{apply}");
     assert!(first.etcdctl(&["get", "key"])?.contains("value"));
     site.expect_no_change()?;
+    site.down()
+}
+
+#[test]
+fn a_creation_whose_answer_was_lost_is_completed_where_it_was_begun() -> Outcome {
+    let site = Site::running("answer")?;
+    let text = fs::read_to_string(site.directory().join("main.tf"))?;
+    let id = site.state(CLUSTER)?["id"].clone();
+    site.member(1).etcdctl(&["put", "key", "value"])?;
+    let lose = || -> Outcome {
+        site.run(&["state", "rm", CLUSTER])?.expect_ok();
+        Ok(())
+    };
+    lose()?;
+    // Somewhere else it is a thing that exists, and with other settings too.
+    let same = r#"
+resource "etcd_cluster" "demo" {
+  name   = "demo"
+  issuer = local.issuer
+  nodes  = local.nodes
+}
+"#;
+    let issuer = site.state("etcd_step_ca.main")?["issuer"].clone();
+    somebody_else(&site, same, &issuer)?;
+    let plan = site.run(&["-chdir=other", "plan", "-no-color"])?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Cluster demo exists already on");
+    site.write("main.tf", &site.with("client_port = 4379")?)?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Cluster demo exists already on");
+    site.write("main.tf", &text)?;
+    let apply = site.apply()?;
+    apply.expect_ok();
+    apply.expect_says("A creation of cluster demo that was begun goes on");
+    assert_eq!(
+        site.state(CLUSTER)?["id"],
+        id,
+        "it was adopted, not made anew"
+    );
+    assert!(site.member(1).etcdctl(&["get", "key"])?.contains("value"));
+    // Once it was read in a state, nobody takes it for a creation any more.
+    site.expect_no_change()?;
+    lose()?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("Cluster demo exists already on");
+    site.down()
+}
+
+#[test]
+fn a_host_that_is_reached_by_another_name_is_looked_at() -> Outcome {
+    let site = Site::running("renamed")?;
+    let addresses: Vec<String> = site
+        .hosts()
+        .iter()
+        .map(|host| host.address().to_string())
+        .collect();
+    let third = &site.hosts()[2];
+    let (network, number) = addresses[2].rsplit_once('.').ok_or("an address")?;
+    let other = format!("{network}.1{number}");
+    // The member stops, and the machine answers at its other address only.
+    third.root_text(&[
+        "sh",
+        "-ec",
+        &format!(
+            "systemctl stop etcd-demo-3; \
+             link=$(ip -o addr show to {} | cut -d' ' -f2); ip addr add {other}/24 dev $link; \
+             echo ListenAddress {other} >> /etc/ssh/sshd_config; systemctl restart ssh",
+            addresses[2]
+        ),
+    ])?;
+    let key = third.root_text(&["cat", "/etc/ssh/ssh_host_ed25519_key.pub"])?;
+    let key = key.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let nodes = format!(
+        r#"  nodes               = {{
+    "1" = {{ host = "{}" }}
+    "2" = {{ host = "{}" }}
+    "3" = {{ host = "{other}", address = "{}", host_key = "{key}" }}
+  }}
+"#,
+        addresses[0], addresses[1], addresses[2]
+    );
+    with_nodes(&site, &nodes)?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    plan.expect_says("start 3");
+    site.apply()?.expect_ok();
+    assert_eq!(site.state(CLUSTER)?["status"], "ready");
+    site.expect_no_change()?;
+    expect_all_healthy(&site);
     site.down()
 }

@@ -35,8 +35,11 @@ fn life(site: &Site) -> Outcome {
     assert_eq!(health.matches("is healthy").count(), 3, "{health}");
     member.etcdctl(&["put", "key", "value"])?;
     // What the creation itself remembered is enough.
-    let unread = site.run(&["plan", "-detailed-exitcode", "-no-color", "-refresh=false"])?;
+    let plan = ["plan", "-detailed-exitcode", "-no-color"];
+    let unread = site.run(&[&plan[..], &["-refresh=false"]].concat())?;
     assert_eq!(unread.code, 0, "{unread}");
+    let read = site.run(&[&plan[..], &["-refresh-only"]].concat())?;
+    assert_eq!(read.code, 0, "{read}");
     for _ in 0..3 {
         site.expect_no_change()?;
     }

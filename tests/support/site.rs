@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lab::{Home, Host, HostSpec, Lab, Spec};
+use lab::{Home, Host, HostSpec, Lab, Release, Spec};
 use serde_json::{Value as Json, json};
 
-use crate::Desk;
+use crate::{Desk, cluster::Member};
 
 /// Hosts, and a desk to work on them from.
 pub struct Site {
@@ -87,6 +87,42 @@ impl Site {
             .join("main.tf");
         fs::copy(from, self.directory().join("main.tf"))?;
         Ok(())
+    }
+
+    /// Hosts with the quickstart's configuration, which was not applied yet.
+    pub fn prepared(name: &str, hosts: Vec<HostSpec>) -> Result<Self, Box<dyn Error>> {
+        let site = Self::new(name, hosts)?;
+        site.example("quickstart")?;
+        site.set(&site.quickstart())?;
+        site.init()?;
+        Ok(site)
+    }
+
+    /// Three hosts on which the quickstart runs.
+    pub fn running(name: &str) -> Result<Self, Box<dyn Error>> {
+        let site = Self::prepared(name, vec![HostSpec::new(Release::Bookworm); 3])?;
+        site.apply()?.expect_ok();
+        Ok(site)
+    }
+
+    /// The member of the quickstart on a host, counted from 1.
+    pub fn member(&self, number: usize) -> Member<'_> {
+        const KEYS: [&str; 3] = ["1", "2", "3"];
+        Member {
+            host: &self.hosts()[number - 1],
+            cluster: "demo",
+            key: KEYS[number - 1],
+            port: 2379,
+        }
+    }
+
+    /// The configuration with more lines in the quickstart's cluster.
+    pub fn with(&self, lines: &str) -> Result<String, Box<dyn Error>> {
+        let text = fs::read_to_string(self.directory().join("main.tf"))?;
+        let issuer = "  issuer              = etcd_step_ca.main.issuer\n";
+        let changed = text.replace(issuer, &format!("{issuer}  {lines}\n"));
+        assert_ne!(changed, text, "the quickstart's cluster has an issuer");
+        Ok(changed)
     }
 
     /// Variables of the quickstart for these hosts.

@@ -22,9 +22,7 @@ impl World {
             };
             (key.clone(), fact)
         };
-        Observed {
-            hosts: self.hosts.keys().map(look).collect(),
-        }
+        Observed::of(self.hosts.keys().map(look).collect())
     }
 
     fn look(&self, key: &NodeKey) -> HostFacts {
