@@ -11,9 +11,7 @@ use planner::{name::NodeKey, rendered::RenderedFile};
 use tf_plugin::{Attribute, Diagnostic, Diagnostics, Path, Type, Value};
 
 use crate::{
-    context::Context,
     executor::Ensure,
-    facts::Facts,
     hosts::Hosts,
     report::{Told, Trouble},
 };
@@ -172,18 +170,6 @@ pub(crate) fn account_attributes() -> Vec<Attribute> {
     ]
 }
 
-/// Two resources of one name on the same hosts.
-pub(crate) fn twice(owner: &str) -> Diagnostic {
-    let (kind, name) = owner.split_once('/').unwrap_or_default();
-    Diagnostic::error(
-        format!("Two resources {kind} are named {name}"),
-        "Another one of this configuration is made under that name on the same hosts. Both would own the \
-         same things there, and destroying one would destroy the other. Nothing was changed by this \
-         one.\nHint: Give each a name of its own (with for_each, name = each.key).",
-    )
-    .at(Path::attribute("name"))
-}
-
 /// Why an object must not be deleted now.
 pub(crate) fn protected(state: &Value, what: &str) -> Diagnostics {
     if state.get("deletion_protection").as_bool() == Some(false) {
@@ -198,34 +184,6 @@ pub(crate) fn protected(state: &Value, what: &str) -> Diagnostics {
     )
     .at(Path::attribute("deletion_protection"))
     .into()
-}
-
-/// What a creation is whose object stands in the state: the uid of that object, or why it may not be
-/// deleted.
-pub(crate) fn replaced(
-    context: &Context,
-    owner: &str,
-    what: &str,
-    facts: &Facts,
-    diagnostics: &mut Diagnostics,
-) -> Result<Option<String>, Diagnostics> {
-    let Some((id, state)) = context.in_state.on(owner, facts) else {
-        return Ok(None);
-    };
-    let protected = protected(&state, what);
-    if protected.has_errors() {
-        return Err(protected);
-    }
-    let name = state.get("name").as_str().unwrap_or_default();
-    diagnostics.warning(
-        format!("The {what} {name} is on its hosts and would be made anew"),
-        format!(
-            "In a replacement it is deleted before, and its data with it or moved aside, as delete_data \
-             says. If a second resource of the same name is meant, the apply refuses it: give it \
-             another name than {name}."
-        ),
-    );
-    Ok(Some(id))
 }
 
 /// Removes an owner from all its hosts. Answers with warnings and errors; with an error something

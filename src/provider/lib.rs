@@ -6,6 +6,7 @@
 
 mod common;
 mod context;
+mod creation;
 mod download;
 mod etcd_cluster;
 mod etcd_step_ca;

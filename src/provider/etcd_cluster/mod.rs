@@ -1,10 +1,16 @@
 //! `etcd_cluster`: a cluster on one or more hosts.
 
+mod admission;
+mod case;
 mod certify;
-mod life;
+mod create;
+mod delete;
 mod look;
+mod plan;
+mod read;
 mod schema;
 mod state;
+mod update;
 mod wish;
 mod work;
 
@@ -54,11 +60,11 @@ impl Resource for EtcdCluster {
     }
 
     async fn read(&self, current: Current) -> Outcome {
-        life::read(&self.shared.get(), current).await
+        read::read(&self.shared.get(), current).await
     }
 
     async fn plan(&self, change: Change) -> Plan {
-        life::plan(&self.shared.get(), change).await
+        plan::plan(&self.shared.get(), change).await
     }
 
     async fn plan_delete(&self, current: Current) -> (Vec<u8>, Diagnostics) {
@@ -67,18 +73,18 @@ impl Resource for EtcdCluster {
     }
 
     async fn create(&self, change: Change) -> Outcome {
-        life::create(&self.shared.get(), change).await
+        create::create(&self.shared.get(), change).await
     }
 
     async fn update(&self, change: Change) -> Outcome {
-        life::update(&self.shared.get(), change).await
+        update::update(&self.shared.get(), change).await
     }
 
     async fn delete(&self, current: Current) -> Outcome {
-        life::delete(&self.shared.get(), current).await
+        delete::delete(&self.shared.get(), current).await
     }
 
     async fn import(&self, wanted: Import) -> Outcome {
-        life::import(&self.shared.get(), wanted).await
+        read::import(&self.shared.get(), wanted).await
     }
 }

@@ -25,7 +25,7 @@ use planner::{
 };
 use tokio::sync::OnceCell;
 
-use super::{certify, life::Case, look};
+use super::{case::Case, certify, look};
 use crate::{
     common::{self, control, ensure, ensured, shared_directory},
     download::{Program, Wanted},

@@ -4,8 +4,6 @@ use std::sync::Mutex;
 
 use planner::{
     etcd_step_ca::{self as planner_ca, Desired, Observed},
-    facts::Fact,
-    name::Name,
     problem::Problems,
 };
 use tf_plugin::{
@@ -16,8 +14,8 @@ use tf_plugin::{
 use super::{WHAT, look, schema, state, wish, work::CaWork};
 use crate::{
     common::{self, text},
-    context::{Context, Setup, When},
-    executor,
+    context::{Context, Setup},
+    creation, executor,
     facts::Facts,
     hosts::Hosts,
     import,
@@ -52,7 +50,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     let Ok(context) = ready(setup) else {
         return not_read(setup, current);
     };
-    note(setup, &current.state);
+    creation::note(setup, &current.state, planner_ca::owner);
     let Case {
         hosts,
         desired,
@@ -148,14 +146,6 @@ fn replaced(desired: &Desired, state: &Value, observed: &Observed) -> Option<Dia
     })
 }
 
-/// Remembers an object of the state: what is planned under its name later replaces it.
-fn note(setup: &Setup, state: &Value) {
-    let name = text(state, "name").and_then(|name| Name::parse(&name).ok());
-    if let (Ok(context), Some(name)) = (ready(setup), name) {
-        context.in_state.note(planner_ca::owner(&name), state);
-    }
-}
-
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     let mut diagnostics = Diagnostics::new();
     let mut planned = change.planned;
@@ -165,7 +155,7 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     );
     let read = wish::read(&planned, &mut diagnostics);
     let mut diagnostics = errors(&diagnostics);
-    note(setup, &change.prior);
+    creation::note(setup, &change.prior, planner_ca::owner);
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
     } else {
@@ -209,14 +199,10 @@ async fn plan_creation(
     let owner = planner_ca::owner(&desired.name);
     let mut facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
     session::leave_made(&mut facts, &context.origin, &desired.wish());
-    let replaced = match common::replaced(&context, &owner, WHAT, &facts, diagnostics) {
+    let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
         Err(protected) => return diagnostics.extend(protected),
     };
-    let names = hosts.keys().map(|key| hosts.target(key).host.as_str());
-    if !context.names.take(When::Planned, &owner, names) {
-        diagnostics.push(common::twice(&owner));
-    }
     let problems = admission(desired, &Observed { hosts: facts }, replaced);
     diagnostics.extend(report::problems(problems));
 }
@@ -229,16 +215,7 @@ fn admission(desired: &Desired, observed: &Observed, replaced: Option<String>) -
     let id = replaced.or_else(unfinished);
     planner_ca::admit(desired, observed, id.as_deref(), &mut problems);
     let name = &desired.name;
-    if let Some(by) = session::continued(&observed.hosts, &desired.wish()) {
-        problems.warning(
-            &["name"],
-            format!("A creation of CA {name} that was begun goes on"),
-            format!(
-                "{by} began it, and it was never seen in a state. If it is somebody else's, choose another \
-                 name: what is made here will be in this state."
-            ),
-        );
-    }
+    creation::goes_on(WHAT, name, &observed.hosts, &desired.wish(), &mut problems);
     // Nothing has certificates from a CA that is in no state, so nothing in another one is of value.
     for (key, fact) in &observed.hosts {
         let Some(host) = fact.known() else { continue };
@@ -343,22 +320,13 @@ async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     let case = case(&context, &change.planned)?;
     let owner = planner_ca::owner(&case.desired.name);
     let observed = admitted(&case, change).await?;
-    let machines = observed.hosts.values().filter_map(Fact::known);
-    let machines = machines.map(|host| host.machine_id.as_str());
-    if !context.names.take(When::Made, &owner, machines) {
-        return Err(common::twice(&owner).into());
-    }
+    creation::begin(&context, &owner, &observed.hosts)?;
     let locked = session::lock(&case.hosts, &owner, &observed.hosts)
         .await
-        .map_err(|trouble| not_begun(&case.desired, &trouble))?;
+        .map_err(|trouble| creation::not_begun(WHAT, &case.desired.name, &trouble))?;
     let outcome = create_locked(&context, &case, &locked, change).await;
     locked.release().await;
     outcome
-}
-
-fn not_begun(desired: &Desired, trouble: &report::Trouble) -> Diagnostics {
-    let summary = format!("Creation of CA {} did not begin", desired.name);
-    trouble.diagnostic(summary).into()
 }
 
 /// The host as it is now, if nothing stands against the creation.
@@ -386,7 +354,7 @@ async fn create_locked(
     // Whoever had the lock before may have made it meanwhile.
     let observed = admitted(case, change).await?;
     let Case { hosts, nodes, .. } = case;
-    let failed = |trouble: &report::Trouble| not_begun(&case.desired, trouble);
+    let failed = |trouble: &report::Trouble| creation::not_begun(WHAT, &case.desired.name, trouble);
     let owner = planner_ca::owner(&case.desired.name);
     let wish = case.desired.wish();
     let id = session::settle_id(hosts, &observed.hosts, &owner, &wish)

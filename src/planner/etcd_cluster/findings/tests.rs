@@ -127,7 +127,9 @@ fn finds_what_the_members_service_can_not_run_or_pass() {
     let program = format!("{}/etcd", names::programs(&desired(3).version));
     check(
         |seen| file_mut(seen, "2", &program).mode = 0,
-        &expect!["2 (10.0.1.12): /opt/etcd/3.5.35/etcd has mode 0000 and owner root, wanted 0755 and root"],
+        &expect![
+            "2 (10.0.1.12): /opt/etcd/3.5.35/etcd has mode 0000 and owner root, wanted 0755 and root"
+        ],
     );
     check(
         |seen| file_mut(seen, "2", "/opt/etcd").mode = 0o700,
@@ -143,10 +145,13 @@ fn finds_what_the_members_service_can_not_run_or_pass() {
         let opt = file_mut(seen, "2", "/opt");
         (opt.made, opt.mode) = (false, 0o700);
     };
-    check(shut, &expect![[r#"
+    check(
+        shut,
+        &expect![[r#"
         2 (10.0.1.12): /etc/etcd has mode 0750 and owner root, wanted 0755 and root
         2 (10.0.1.12): /etc/etcd/ssl has mode 0750 and owner root, wanted 0755 and root
-        2 (10.0.1.12): /var/lib/etcd has mode 0750 and owner etcd, wanted 0700 and etcd"#]]);
+        2 (10.0.1.12): /var/lib/etcd has mode 0750 and owner etcd, wanted 0700 and etcd"#]],
+    );
     // Nothing is known of directories from an older build.
     let older = |seen: &mut Observed| {
         let directories = names::DIRECTORIES.map(str::to_owned).into_iter();

@@ -1,0 +1,79 @@
+//! The removal of a cluster from its hosts, and from the register of its CA.
+
+use planner::etcd_cluster::{self as cluster, Observed, names};
+use tf_plugin::{
+    Diagnostics, Value,
+    provider::{Current, Outcome},
+};
+
+use super::{
+    WHAT,
+    case::{self, Case},
+    certify, look,
+};
+
+use crate::{
+    common::{self},
+    context::Setup,
+    life::ready,
+    report::Told,
+    session::{self},
+    timeouts,
+};
+
+pub(super) async fn delete(setup: &Setup, current: Current) -> Outcome {
+    match try_delete(setup, &current).await {
+        Ok(diagnostics) => Outcome {
+            state: Value::Null,
+            private: Vec::new(),
+            identity: Value::Null,
+            diagnostics,
+        },
+        Err(diagnostics) => Outcome::unchanged(current, diagnostics),
+    }
+}
+
+async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Diagnostics> {
+    let state = &current.state;
+    let protected = common::protected(state, WHAT);
+    if protected.has_errors() {
+        return Err(protected);
+    }
+    let context = ready(setup)?;
+    let Case { hosts, ca, desired } = case::read(&context, state)?;
+    let owner = names::owner(&desired.name);
+    let limit = timeouts::limit(state, "read");
+    let request = |key: &_| look::request(&desired, key);
+    let (facts, _) = hosts.observe_all(&owner, limit, request).await;
+    let observed = Observed::of(facts);
+    // Without its ledger a host would let go of what other resources need, and leave the member running.
+    let mut diagnostics = Diagnostics::new();
+    for key in cluster::forgotten(&desired, &observed) {
+        diagnostics.push(case::without_ledger(&hosts, &desired, key));
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let (locked, _) = session::lock_reached(&hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| {
+            trouble.diagnostic(format!("Removal of cluster {} did not begin", desired.name))
+        })?;
+    let limit = timeouts::limit(state, "delete");
+    diagnostics.extend(common::remove(&hosts, state, &owner, limit).await);
+    locked.release().await;
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    for why in certify::forget(&ca, &desired).await {
+        diagnostics.warning(
+            format!("The CA {} still has {} in its register", desired.issuer.name, desired.name),
+            format!(
+                "{why} Before another cluster of this name can be made under it, take the name out of \
+                 {}/consumers.json on the CA host.",
+                desired.issuer.directory
+            ),
+        );
+    }
+    Ok(diagnostics)
+}

@@ -1,0 +1,98 @@
+//! What a refresh sees, and what an import finds.
+
+use planner::{
+    etcd_cluster::{self as cluster, Observed, names},
+    problem::Problems,
+};
+use tf_plugin::{
+    Diagnostics, Value,
+    provider::{Current, Import, Outcome},
+};
+
+use super::{
+    case::{self, Case},
+    look, schema, state,
+};
+
+use crate::{
+    context::Setup,
+    creation, import,
+    life::{made, not_read, ready, warn_unseen},
+    report::{self},
+    session::{self},
+    timeouts,
+};
+
+pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
+    let Ok(context) = ready(setup) else {
+        return not_read(setup, current);
+    };
+    creation::note(setup, &current.state, names::owner);
+    let Case { hosts, desired, .. } = match case::read(&context, &current.state) {
+        Ok(case) => case,
+        Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
+    };
+    let owner = names::owner(&desired.name);
+    let limit = timeouts::limit(&current.state, "read");
+    let request = |key: &_| look::request(&desired, key);
+    let (mut facts, troubles) = hosts.observe_all(&owner, limit, request).await;
+    session::claim(&hosts, &mut facts, &owner, &desired.id).await;
+    let mut diagnostics = warn_unseen(
+        &hosts,
+        &facts,
+        &troubles,
+        &format!("Cluster {}", desired.name),
+    );
+    let is_gone = facts
+        .values()
+        .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    let before = Observed::load(&current.private).ok().flatten();
+    let before = before.unwrap_or_default();
+    let observed = Observed::of(facts).remembering(&before);
+    let forgotten = cluster::forgotten(&desired, &observed);
+    if !forgotten.is_empty() {
+        for key in forgotten {
+            diagnostics.push(case::without_ledger(&hosts, &desired, key));
+        }
+        return Outcome::unchanged(current, diagnostics);
+    }
+    if is_gone {
+        return Outcome {
+            state: Value::Null,
+            private: Vec::new(),
+            identity: Value::Null,
+            diagnostics,
+        };
+    }
+    if let Some(other) = case::another(&hosts, &desired, &observed.hosts) {
+        diagnostics.push(other);
+        return Outcome::unchanged(current, diagnostics);
+    }
+    let mut problems = Problems::default();
+    cluster::warnings(&desired, &observed, &mut problems);
+    diagnostics.extend(report::problems(problems));
+    let mut values = current.state;
+    // After an import only what the user gives is there.
+    state::set_wished(&mut values, &desired);
+    state::set_seen(&mut values, &desired, &observed);
+    if values.get("change_plan").is_null() {
+        values.set("change_plan", Value::List(Vec::new()));
+    }
+    let private = if observed.is_same(&before, &desired) {
+        current.private
+    } else {
+        observed.store()
+    };
+    made(values, private, diagnostics)
+}
+
+pub(super) async fn import(setup: &Setup, wanted: Import) -> Outcome {
+    let found = async {
+        let context = ready(setup)?;
+        import::find(&context, "etcd_cluster", &schema::schema(), &wanted).await
+    };
+    match found.await {
+        Ok(state) => made(state, Vec::new(), Diagnostics::new()),
+        Err(diagnostics) => Outcome::failed(diagnostics),
+    }
+}

@@ -1,0 +1,93 @@
+//! Changes of a cluster that stands in a state.
+
+use planner::{
+    etcd_cluster::{self as cluster, Observed, names},
+    problem::Problems,
+};
+use tf_plugin::{
+    Diagnostics,
+    provider::{Change, Outcome},
+};
+
+use super::{
+    case::{self, Case},
+    create::after,
+    look, wish,
+    work::ClusterWork,
+};
+
+use crate::{
+    common::{self},
+    context::Setup,
+    executor, import,
+    life::{limits, made, ready},
+    report::{self, Told},
+    session::{self},
+    timeouts,
+};
+
+pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
+    match try_update(setup, &change).await {
+        Ok(outcome) => outcome,
+        Err(diagnostics) => Outcome {
+            identity: import::identity_of(&change.prior),
+            state: change.prior,
+            private: change.private,
+            diagnostics,
+        },
+    }
+}
+
+async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
+    if change.planned.is_wholly_known() {
+        return Ok(made(
+            change.planned.clone(),
+            change.private.clone(),
+            Diagnostics::new(),
+        ));
+    }
+    let context = ready(setup)?;
+    let case = case::read(&context, &change.planned)?;
+    let Case { hosts, desired, .. } = &case;
+    let owner = names::owner(&desired.name);
+    let what = format!("Change of cluster {}", desired.name);
+    let limit = timeouts::limit(&change.planned, "read");
+    let request = |key: &_| look::request(desired, key);
+    let (facts, _) = hosts.observe_all(&owner, limit, request).await;
+    if let Some(other) = case::another(hosts, desired, &facts) {
+        return Err(other.into());
+    }
+    let observed = Observed::of(facts);
+    let mut machines = Observed::load(&change.private)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let mut problems = Problems::default();
+    cluster::misplaced(desired, &observed, &machines, &mut problems);
+    if problems.has_errors() {
+        return Err(report::problems(problems));
+    }
+    let seen = observed.hosts.iter();
+    let seen = seen.filter(|(_, fact)| fact.known().is_some());
+    machines
+        .hosts
+        .extend(seen.map(|(key, fact)| (key.clone(), fact.clone())));
+    let locked = session::lock(hosts, &owner, &observed.hosts)
+        .await
+        .map_err(|trouble| trouble.diagnostic(format!("{what} did not begin")))?;
+    let announced = Some(common::announced(&change.planned).into_iter().collect());
+    let wanted = wish::map(&change.planned, "release_sha256");
+    let work = ClusterWork::new(
+        &case, desired, &locked, machines, announced, wanted, observed,
+    );
+    let result = executor::run(&work, limits(&context, &change.planned, "update")).await;
+    let ended = work.end();
+    locked.release().await;
+    match result {
+        Ok(_) => Ok(after(change, desired, ended, Diagnostics::new())),
+        Err(error) => {
+            let next = "What was done stays; the next apply goes on from there.";
+            Err(report::run(&what, &error, next).into())
+        }
+    }
+}
