@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{desired::Desired, drift::drift, plan::plan};
 use crate::{
     facts::{Fact, HostFacts},
+    issuer::root_path,
     name::NodeKey,
     steady,
     stored::{self, TooNew},
@@ -61,9 +62,26 @@ impl Observed {
 
     /// Whether nothing is different from before that a plan or a person would see.
     pub fn is_same(&self, before: &Self, desired: &Desired) -> bool {
-        steady::is_same(&self.hosts, &before.hosts)
+        steady::is_same(&self.alone(desired), &before.alone(desired))
             && plan(desired, self) == plan(desired, before)
             && drift(desired, self) == drift(desired, before)
+    }
+
+    /// Without what the clusters of this CA bring to its host.
+    fn alone(&self, desired: &Desired) -> BTreeMap<NodeKey, Fact<HostFacts>> {
+        let root = root_path(&desired.name);
+        let mut hosts = self.hosts.clone();
+        for fact in hosts.values_mut() {
+            if let Fact::Known(host) = fact {
+                host.files.remove(&root);
+                host.certificates.remove(&root);
+                host.timer_helper = None;
+                if let Some(ca) = &mut host.ca {
+                    ca.consumers.clear();
+                }
+            }
+        }
+        hosts
     }
 
     /// As private bytes.
@@ -83,7 +101,7 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::etcd_step_ca::fixture::{host, lost, read, seen, wish};
+    use crate::etcd_step_ca::fixture::{host, lost, read, seen, stop, wish};
 
     #[test]
     fn private_bytes_come_back() {
@@ -93,6 +111,26 @@ mod tests {
             assert_eq!(Observed::load(&bytes), Ok(Some(observed)));
         }
         assert_eq!(Observed::load(b"nothing"), Ok(None));
+    }
+
+    #[test]
+    fn what_clusters_bring_is_the_same_and_what_is_wrong_is_not() {
+        let desired = read(&wish());
+        let before = seen(host(&desired));
+        let with = |change: &dyn Fn(&mut HostFacts)| {
+            let mut other = host(&desired);
+            change(&mut other);
+            seen(other).is_same(&before, &desired)
+        };
+        assert!(with(&|host| {
+            host.timer_helper = Some(true);
+            let ca = host.ca.as_mut().expect("a CA");
+            ca.consumers.push("k8s".to_owned());
+            let root = host.files.values().next().expect("a file").clone();
+            host.files.insert(root_path(&desired.name), root);
+        }));
+        assert!(!with(&stop));
+        assert!(!lost().is_same(&before, &desired));
     }
 
     #[test]
