@@ -1,9 +1,8 @@
 //! `cargo lab`: the one entry for demo, tests and bench, and a tool for people.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a command line tool answers on its standard output"
+    reason = "a command line tool says on its standard error what failed"
 )]
 
 mod arguments;
@@ -24,6 +23,18 @@ use lab::{
     Home, Host, Lab, Spec, archive, bench, demo, lab as labs, prerequisite, progress, repository,
     upstream,
 };
+
+/// A line for whoever reads; he may have seen enough and be gone.
+macro_rules! say {
+    ($($words:tt)*) => {
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stdout(),
+            format_args!("{}\n", format_args!($($words)*)),
+        );
+    };
+}
+
+pub(crate) use say;
 
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 
@@ -51,13 +62,13 @@ fn run(action: Action) -> Outcome {
         Action::Demo { destroy: false } => show_demo(&home),
         Action::Bench { runs } => {
             let text = bench::markdown(&bench::run(&home, runs.into())?);
-            println!("{text}");
+            say!("{text}");
             std::fs::write(repository::root().join("docs/performance.md"), text)?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Provider => {
             let provider = Provider::ensure(&home)?;
-            println!("{}", serde_json::to_string_pretty(&provider)?);
+            say!("{}", serde_json::to_string_pretty(&provider)?);
             Ok(ExitCode::SUCCESS)
         }
         Action::Test { stages } => test(&home, &stages),
@@ -119,8 +130,8 @@ fn up(home: &Home, wish: &Up) -> Outcome {
     status::print(home, Some(lab.name()), wish.json)?;
     if !wish.json {
         let name = lab.name();
-        println!("\nLook around: cargo lab ssh --lab {name} 1");
-        println!("Remove:      cargo lab down --lab {name}");
+        say!("\nLook around: cargo lab ssh --lab {name} 1");
+        say!("Remove:      cargo lab down --lab {name}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -142,20 +153,20 @@ fn down(home: &Home, lab: &str, all: bool) -> Outcome {
 fn show_demo(home: &Home) -> Outcome {
     let demo = demo::make(home)?;
     for table in &demo.tables {
-        println!("\n{table}");
+        say!("\n{table}");
     }
-    println!("\nHosts");
+    say!("\nHosts");
     status::print_hosts(&demo.lab);
-    println!("\nTimes");
+    say!("\nTimes");
     for (what, time) in &demo.times {
-        println!("  {what:<36} {:>7.1} s", time.as_secs_f64());
+        say!("  {what:<36} {:>7.1} s", time.as_secs_f64());
     }
-    println!("\nLook around");
-    println!("  cargo lab ssh 1                               a shell on the first host");
-    println!("  cargo lab root 2 journalctl -u 'etcd-demo-*'  what a member says");
-    println!("  cargo lab power-off 3; cargo lab boot 3       a power failure and its end");
-    println!("  cd {} && cargo lab tofu plan", demo.directory.display());
-    println!("Remove it all\n  cargo lab demo --destroy");
+    say!("\nLook around");
+    say!("  cargo lab ssh 1                               a shell on the first host");
+    say!("  cargo lab root 2 journalctl -u 'etcd-demo-*'  what a member says");
+    say!("  cargo lab power-off 3; cargo lab boot 3       a power failure and its end");
+    say!("  cd {} && cargo lab tofu plan", demo.directory.display());
+    say!("Remove it all\n  cargo lab demo --destroy");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -195,29 +206,29 @@ fn programs(home: &Home, names: &[String]) -> Outcome {
         chosen = Program::all()?;
     }
     for program in chosen {
-        println!("{}", program.ensure(home)?.display());
+        say!("{}", program.ensure(home)?.display());
     }
     if names.is_empty() {
-        println!("{}", archive::ensure(home)?.display());
+        say!("{}", archive::ensure(home)?.display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn test(home: &Home, names: &[String]) -> Outcome {
     let reports = stage::run(home, &Stage::named(names)?);
-    println!("\n{:<13} {:>7}  result", "stage", "time");
+    say!("\n{:<13} {:>7}  result", "stage", "time");
     for report in &reports {
         let result = report.failure.as_ref().map_or_else(
             || "ok".to_owned(),
             |failure| format!("FAILED: {}", chain(failure)),
         );
-        println!(
+        say!(
             "{:<13} {:>5} s  {result}",
             report.stage.name(),
             report.time.as_secs()
         );
         for line in &report.closing_lines {
-            println!("{:<13} {:>7}  {line}", "", "");
+            say!("{:<13} {:>7}  {line}", "", "");
         }
     }
     let failed: Vec<_> = reports
@@ -226,10 +237,10 @@ fn test(home: &Home, names: &[String]) -> Outcome {
         .map(|report| report.stage.name())
         .collect();
     if failed.is_empty() {
-        println!("all stages passed");
+        say!("all stages passed");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("FAILED: {}", failed.join(", "));
+    say!("FAILED: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
 }
 

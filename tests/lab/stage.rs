@@ -147,7 +147,7 @@ impl Stage {
         })
     }
 
-    /// Runs the stage; gives the closing lines of its test runners.
+    /// Runs the stage; keeps what is to be told at its end.
     fn run(self, home: &Home, said: &Said) -> Result<(), Error> {
         match self {
             Self::Format => {
@@ -255,7 +255,7 @@ pub struct Report {
     pub stage: Stage,
     /// How long it took.
     pub time: Duration,
-    /// The closing lines of its test runners.
+    /// What its runners said that is told once more at the end.
     pub closing_lines: Vec<String>,
     /// Why it failed, if it did.
     pub failure: Option<Error>,
@@ -325,13 +325,13 @@ fn cargo_deny(home: &Home) -> Result<String, Error> {
     Ok(binaries)
 }
 
-/// Closing lines of test runners, gathered while they are shown.
+/// Lines that are told once more at the end, gathered while they are shown.
 #[derive(Debug, Default)]
 struct Said {
     lines: Mutex<Vec<String>>,
 }
 
-/// Runs a command, shows what it prints as it comes, and keeps the closing lines of test runners.
+/// Runs a command, shows what it prints as it comes, and keeps what is told at the end.
 fn shown(said: &Said, mut command: Command) -> Result<(), Error> {
     let argv = command::shown(&command);
     let failed = |source| Error::Run {
@@ -362,13 +362,22 @@ fn pass_on(said: &Said, from: impl Read) {
         let Ok(line) = line else { return };
         let line = String::from_utf8_lossy(&line);
         progress::pass_on(&line);
-        if line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed;") {
+        if is_kept(&line) {
             said.lines
                 .lock()
                 .expect("no thread of the stage has panicked")
                 .push(line.into_owned());
         }
     }
+}
+
+/// What a person wants to see once more at the end: how many tests there were, which of them failed, and
+/// what did not compile.
+fn is_kept(line: &str) -> bool {
+    let counts = line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed;");
+    let failed = line.starts_with("test ") && line.ends_with("FAILED");
+    let broken = line.starts_with("error") || line.trim_start().starts_with("--> ");
+    counts || failed || broken
 }
 
 #[cfg(test)]
@@ -384,6 +393,24 @@ mod tests {
             said.lines.into_inner().expect("one thread"),
             ["test result: ok. 2 passed; 0 failed; 0 ignored"]
         );
+    }
+
+    #[test]
+    fn keeps_what_failed() {
+        for line in [
+            "test drift::a_member ... FAILED",
+            "error[E0063]: missing field `root_path`",
+            "  --> src/node/tests/real/renewal.rs:29:17",
+        ] {
+            assert!(is_kept(line), "{line}");
+        }
+        for line in [
+            "test drift::a_member ... ok",
+            "warning: unused",
+            "   Compiling node",
+        ] {
+            assert!(!is_kept(line), "{line}");
+        }
     }
 
     #[test]

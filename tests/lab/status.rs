@@ -62,14 +62,14 @@ pub(crate) fn print(home: &Home, lab: Option<&str>, json: bool) -> Outcome {
         labs,
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
+        crate::say!("{}", serde_json::to_string_pretty(&status)?);
         return Ok(ExitCode::SUCCESS);
     }
     if status.labs.is_empty() {
-        println!("no lab is up (`cargo lab up` makes one)");
+        crate::say!("no lab is up (`cargo lab up` makes one)");
     }
     for lab in &status.labs {
-        println!(
+        crate::say!(
             "lab {} on {}",
             lab.name,
             lab.bridge.as_deref().unwrap_or("no bridge")
@@ -86,7 +86,7 @@ pub(crate) fn print_hosts(lab: &Lab) {
 
 fn show(hosts: &[HostStatus]) {
     for host in hosts {
-        println!(
+        crate::say!(
             "  {:<12} {:<24} {:<9} {:<8} {}",
             host.host_name,
             host.address,
