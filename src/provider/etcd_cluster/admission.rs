@@ -8,12 +8,11 @@ use planner::{
 };
 
 use super::{WHAT, look};
-
 use crate::{
     creation,
     facts::{self, Facts},
     hosts::Hosts,
-    session::{self},
+    session,
 };
 
 /// What stands against the creation, and what is to be known of an earlier one of the same name.

@@ -10,7 +10,6 @@ use planner::{
 use tf_plugin::{Diagnostic, Diagnostics, Value};
 
 use super::wish;
-
 use crate::{
     context::Context,
     facts::Facts,

@@ -15,7 +15,6 @@ use super::{
     certify, look, state, wish,
     work::{ClusterWork, Ended},
 };
-
 use crate::{
     context::{Context, Setup},
     creation, executor,

@@ -11,15 +11,7 @@ use super::{
     case::{self, Case},
     certify, look,
 };
-
-use crate::{
-    common::{self},
-    context::Setup,
-    life::ready,
-    report::Told,
-    session::{self},
-    timeouts,
-};
+use crate::{common, context::Setup, life::ready, report::Told, session, timeouts};
 
 pub(super) async fn delete(setup: &Setup, current: Current) -> Outcome {
     match try_delete(setup, &current).await {

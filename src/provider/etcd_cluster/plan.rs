@@ -18,7 +18,6 @@ use tf_plugin::{
 };
 
 use super::{WHAT, admission::admission, certify, look, schema, state, wish};
-
 use crate::{
     common::{self, text, texts},
     context::{Context, Setup},
@@ -29,8 +28,7 @@ use crate::{
     import,
     issuer::Handle,
     life::{errors, probe, ready},
-    nodes, report,
-    session::{self},
+    nodes, report, session,
 };
 
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {

@@ -13,14 +13,11 @@ use super::{
     case::{self, Case},
     look, schema, state,
 };
-
 use crate::{
     context::Setup,
     creation, import,
     life::{made, not_read, ready, warn_unseen},
-    report::{self},
-    session::{self},
-    timeouts,
+    report, session, timeouts,
 };
 
 pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {

@@ -15,15 +15,13 @@ use super::{
     look, wish,
     work::ClusterWork,
 };
-
 use crate::{
-    common::{self},
+    common,
     context::Setup,
     executor, import,
     life::{limits, made, ready},
     report::{self, Told},
-    session::{self},
-    timeouts,
+    session, timeouts,
 };
 
 pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {

@@ -1,9 +1,15 @@
 //! `etcd_step_ca`: a certificate authority on one host.
 
-mod life;
+mod admission;
+mod case;
+mod create;
+mod delete;
 mod look;
+mod plan;
+mod read;
 mod schema;
 mod state;
+mod update;
 mod wish;
 mod work;
 
@@ -53,11 +59,11 @@ impl Resource for EtcdStepCa {
     }
 
     async fn read(&self, current: Current) -> Outcome {
-        life::read(&self.shared.get(), current).await
+        read::read(&self.shared.get(), current).await
     }
 
     async fn plan(&self, change: Change) -> Plan {
-        life::plan(&self.shared.get(), change).await
+        plan::plan(&self.shared.get(), change).await
     }
 
     async fn plan_delete(&self, current: Current) -> (Vec<u8>, Diagnostics) {
@@ -66,18 +72,18 @@ impl Resource for EtcdStepCa {
     }
 
     async fn create(&self, change: Change) -> Outcome {
-        life::create(&self.shared.get(), change).await
+        create::create(&self.shared.get(), change).await
     }
 
     async fn update(&self, change: Change) -> Outcome {
-        life::update(&self.shared.get(), change).await
+        update::update(&self.shared.get(), change).await
     }
 
     async fn delete(&self, current: Current) -> Outcome {
-        life::delete(&self.shared.get(), current).await
+        delete::delete(&self.shared.get(), current).await
     }
 
     async fn import(&self, wanted: Import) -> Outcome {
-        life::import(&self.shared.get(), wanted).await
+        read::import(&self.shared.get(), wanted).await
     }
 }

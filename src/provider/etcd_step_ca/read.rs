@@ -1,0 +1,87 @@
+//! What a refresh sees, and what an import finds.
+
+use planner::{
+    etcd_step_ca::{self as planner_ca, Observed},
+    problem::Problems,
+};
+use tf_plugin::{
+    Diagnostics, Value,
+    provider::{Current, Import, Outcome},
+};
+
+use super::{
+    case::{self, Case},
+    look, schema, state,
+};
+use crate::{
+    context::Setup,
+    creation, import,
+    life::{made, not_read, ready, warn_unseen},
+    report, session, timeouts,
+};
+
+pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
+    let Ok(context) = ready(setup) else {
+        return not_read(setup, current);
+    };
+    creation::note(setup, &current.state, planner_ca::owner);
+    let Case {
+        hosts,
+        desired,
+        nodes,
+    } = match case::read(&context, &current.state) {
+        Ok(case) => case,
+        Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
+    };
+    let owner = planner_ca::owner(&desired.name);
+    let limit = timeouts::limit(&current.state, "read");
+    let (mut facts, troubles) = hosts
+        .observe_all(&owner, limit, |_| look::request(&desired))
+        .await;
+    session::claim(&hosts, &mut facts, &owner, &desired.id).await;
+    let mut diagnostics = warn_unseen(&hosts, &facts, &troubles, &format!("CA {}", desired.name));
+    let is_gone = facts
+        .values()
+        .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    if let Some(left) = case::forgotten(&hosts, &desired, &current.state, &facts) {
+        diagnostics.push(left);
+        return Outcome::unchanged(current, diagnostics);
+    }
+    if is_gone {
+        return Outcome {
+            state: Value::Null,
+            private: Vec::new(),
+            identity: Value::Null,
+            diagnostics,
+        };
+    }
+    let observed = Observed { hosts: facts };
+    if let Some(changed) = case::replaced(&desired, &current.state, &observed) {
+        diagnostics.push(changed);
+        return Outcome::unchanged(current, diagnostics);
+    }
+    let mut problems = Problems::default();
+    planner_ca::warnings(&desired, &observed, &mut problems);
+    diagnostics.extend(report::problems(problems));
+    let mut values = current.state;
+    state::set_seen(&mut values, &desired, &nodes, &observed);
+    let before = Observed::load(&current.private).ok().flatten();
+    let is_same = before.is_some_and(|before| observed.is_same(&before, &desired));
+    let private = if is_same {
+        current.private
+    } else {
+        observed.store()
+    };
+    made(values, private, diagnostics)
+}
+
+pub(super) async fn import(setup: &Setup, wanted: Import) -> Outcome {
+    let found = async {
+        let context = ready(setup)?;
+        import::find(&context, "etcd_step_ca", &schema::schema(), &wanted).await
+    };
+    match found.await {
+        Ok(state) => made(state, Vec::new(), Diagnostics::new()),
+        Err(diagnostics) => Outcome::failed(diagnostics),
+    }
+}
