@@ -11,6 +11,7 @@ mod killed;
 mod lives;
 mod logins;
 mod refusals;
+mod saved;
 mod scene;
 mod sharing;
 mod turns;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Absent, Begun, BuilderWish, Bytes, CopyWish, Desired, Done, Handle, ImagerOutput,
     InstallerWish, LocalSeen, Observed, Origin, ProxmoxWish, Recorded, Source, Step, StorageSeen,
-    TagSeen, Wish, drift, looks, plan, schematic_at, status, tags, wave,
+    TagSeen, Wish, drift, looks, plan, schematic_at, status, tags, unannounced, wave,
 };
 use crate::{
     facts::Fact,
@@ -438,6 +438,7 @@ impl World {
                 storage,
                 node,
                 volume,
+                ..
             } => {
                 assert!(
                     self.recorded
@@ -481,9 +482,15 @@ impl World {
         self.at_hand = None;
         self.installer_at_hand = None;
         let mut previous = Vec::new();
+        let said = plan(desired, &self.observe(desired));
         for _ in 0..10 {
-            let mut steps = plan(desired, &self.observe(desired)).steps;
+            let seen = self.observe(desired);
+            let mut steps = plan(desired, &seen).steps;
             steps.retain(|step| !self.fails(step));
+            if said.blocked().is_empty() {
+                let surprise = unannounced(desired, &seen, &said.steps, &steps);
+                assert_eq!(surprise, None, "of {:?}", said.steps);
+            }
             let now = wave(&steps);
             assert!(now.is_empty() || now != previous, "stuck at {now:?}");
             if now.is_empty() {

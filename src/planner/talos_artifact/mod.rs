@@ -1,5 +1,6 @@
 //! Talos images: what is in them, where they should be, and the steps that bring them there.
 
+mod announced;
 mod desired;
 mod extension;
 mod file;
@@ -20,6 +21,7 @@ mod step;
 mod warn;
 mod wish;
 
+pub use announced::unannounced;
 pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
 pub use file::{ContentKind, Format, normalised, volid};

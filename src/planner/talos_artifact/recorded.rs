@@ -233,6 +233,7 @@ impl Recorded {
                 storage,
                 node,
                 volume,
+                ..
             } => self.files.retain(|file| !file.is_at(storage, node, volume)),
             Step::RemoveLocal { path } => self.local.retain(|local| local.path != *path),
         }

@@ -108,6 +108,8 @@ pub enum Step {
         node: String,
         /// `iso/NAME`.
         volume: String,
+        /// It goes for all nodes.
+        is_shared: bool,
     },
     /// Removes a file on this machine that we wrote.
     RemoveLocal {
@@ -313,7 +315,11 @@ impl fmt::Display for Step {
                 storage,
                 node,
                 volume,
-            } => write!(formatter, "remove {storage}:{volume} on {node}"),
+                is_shared,
+            } => {
+                let shared = if *is_shared { " (shared)" } else { "" };
+                write!(formatter, "remove {storage}:{volume} on {node}{shared}")
+            }
             Self::RemoveLocal { path } => write!(formatter, "remove {path}"),
         }
     }

@@ -140,6 +140,10 @@ fn builder_place(trouble: &Trouble) -> Path {
 }
 
 impl Told for Fault {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     fn diagnostic(&self, summary: impl Into<String>) -> Diagnostic {
         if let Self::Builder(trouble) = self {
             return trouble.diagnostic(summary).at(builder_place(trouble));

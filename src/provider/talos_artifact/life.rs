@@ -593,7 +593,9 @@ async fn run(
     if taken.has_errors() {
         return Err(taken);
     }
-    let work = ArtifactWork::new(context, (id, &desired), builder, before, limits.timeout);
+    let announced = announced(change, &desired, &before);
+    let work = ArtifactWork::new(context, (id, &desired), builder, before, limits.timeout)
+        .announced(announced);
     let result = executor::run(&work, limits).await;
     let (observed, warnings) = work.end(result.is_ok()).await;
     let failed = result.err().map(|error| {
@@ -604,6 +606,12 @@ async fn run(
         )
     });
     Ok((observed, warnings, desired, failed))
+}
+
+/// The steps that the plan of an update said, by the facts that it was made on.
+fn announced(change: &Change, desired: &Desired, before: &Observed) -> Option<Vec<Step>> {
+    let is_said = !change.prior.is_null() && change.planned.get("change_plan").is_wholly_known();
+    is_said.then(|| planner_artifact::plan(desired, before).steps)
 }
 
 pub(super) async fn update(kind: Kind, setup: &Setup, change: Change) -> Outcome {
@@ -627,10 +635,19 @@ pub(super) async fn update(kind: Kind, setup: &Setup, change: Change) -> Outcome
         let id = text(&change.prior, "id").unwrap_or_default();
         run(kind, &context, &change, (&id, before), "update").await
     };
-    let (observed, mut diagnostics, desired, failed) = match ended.await {
+    let (mut observed, mut diagnostics, desired, failed) = match ended.await {
         Ok(ended) => ended,
         Err(diagnostics) => return unchanged(change.private.clone(), diagnostics),
     };
+    if change.planned.get("forget_unreachable").as_bool() == Some(true) {
+        for place in planner_artifact::forget_unreachable(&desired, &mut observed) {
+            diagnostics.warning(
+                format!("{place} was forgotten"),
+                "Nobody wants it there any more, and its storage does not answer: it stays when that \
+                 comes back.",
+            );
+        }
+    }
     if let Some(diagnostic) = failed {
         diagnostics.push(diagnostic);
         // What was done is remembered, so that nothing is done twice and all of it is ours.
@@ -640,6 +657,17 @@ pub(super) async fn update(kind: Kind, setup: &Setup, change: Change) -> Outcome
     let changes = values.get("change_plan").clone();
     state::set_seen(&mut values, kind, &desired, &observed);
     settle(&mut values, &desired, &changes);
+    if let Some(name) = state::broken_promise(&change.planned, &values) {
+        // Core would take it for a fault of the provider.
+        diagnostics.error(
+            format!("{}: the facts changed since the plan", called(&desired)),
+            format!(
+                "{name} came out other than the plan said. What was done is remembered.\nHint: Run plan \
+                 again, read what it says now, and apply that."
+            ),
+        );
+        return unchanged(observed.store(), diagnostics);
+    }
     made(values, &observed, diagnostics)
 }
 

@@ -3,7 +3,7 @@
 use planner::talos_artifact::{Desired, Observed, Origin, Step, drift, status};
 use tf_plugin::Value;
 
-use super::{handle, life::Kind};
+use super::{handle, life::Kind, schema};
 use crate::common;
 
 /// Outputs that follow from the id of the content: unknown while a factory has to be asked for it.
@@ -98,6 +98,26 @@ pub(super) fn set_seen(state: &mut Value, kind: Kind, desired: &Desired, observe
     set_outputs(state, kind, desired, observed);
     state.set("drift", Value::strings(drift(desired, observed)));
     state.set("status", Value::string(status(desired, observed)));
+}
+
+/// The first output that a plan has told and that is another one now.
+pub(super) fn broken_promise(planned: &Value, made: &Value) -> Option<&'static str> {
+    let names = schema::MADE.iter().chain(&FROM_ID);
+    let mut names = names.chain(&["talos_version", "kubernetes_version"]);
+    names
+        .find(|name| !agrees(planned.get(name), made.get(name)))
+        .copied()
+}
+
+/// Whether a value is the planned one, where that was known.
+fn agrees(planned: &Value, made: &Value) -> bool {
+    match (planned.as_map(), made.as_map()) {
+        _ if planned.is_unknown() => true,
+        (Some(members), Some(_)) if !planned.is_wholly_known() => members
+            .iter()
+            .all(|(name, member)| agrees(member, made.get(name))),
+        _ => planned == made,
+    }
 }
 
 fn text(text: Option<impl Into<String>>) -> Value {

@@ -64,6 +64,8 @@ pub(super) struct ArtifactWork<'a> {
     claims: Claims,
     /// Work that is given instead of what the planner says: a removal.
     removal: Option<Vec<Step>>,
+    /// The steps that the plan said; `None` where nothing was agreed to, as in a creation.
+    announced: Option<Vec<Step>>,
 }
 
 impl<'a> ArtifactWork<'a> {
@@ -86,7 +88,14 @@ impl<'a> ArtifactWork<'a> {
             installer: AsyncMutex::new(None),
             claims: Claims::default(),
             removal: None,
+            announced: None,
         }
+    }
+
+    /// Takes no steps but these.
+    pub(super) fn announced(mut self, steps: Option<Vec<Step>>) -> Self {
+        self.announced = steps;
+        self
     }
 
     /// Does these steps only.
@@ -861,6 +870,7 @@ impl Work for ArtifactWork<'_> {
                     storage,
                     node,
                     volume,
+                    ..
                 } => recorded.file(storage, node, volume).is_some(),
                 Step::RemoveLocal { path } => {
                     recorded.local.iter().any(|local| local.path == *path)
@@ -880,6 +890,16 @@ impl Work for ArtifactWork<'_> {
         seen.begun
             .extend(self.context.places.written(&self.id, &content));
         let plan = planner_artifact::plan(self.desired, &seen);
+        if let Some(announced) = &self.announced
+            && let Some(step) =
+                planner_artifact::unannounced(self.desired, &seen, announced, &plan.steps)
+        {
+            return Err(Fault::Refused {
+                why: format!("the facts changed since the plan: it did not say \"{step}\""),
+                hint: "run plan again, read what it says now, and apply that.".to_owned(),
+                place: None,
+            });
+        }
         *self.last() = seen;
         for problem in &plan.warnings {
             self.warn(Diagnostic::warning(&*problem.summary, &*problem.detail));
@@ -919,6 +939,7 @@ impl Work for ArtifactWork<'_> {
                 storage,
                 node,
                 volume,
+                ..
             } => self.remove_old(storage, node, volume).await?,
             Step::RemoveLocal { path } => self.remove_local(path).await?,
         };

@@ -79,6 +79,7 @@ pub(in crate::talos_artifact) fn remove(observed: &Observed, file: &RecordedFile
         storage: file.storage.clone(),
         node: through.to_owned(),
         volume: file.volume.clone(),
+        is_shared: file.is_shared,
     })
 }
 

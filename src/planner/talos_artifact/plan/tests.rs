@@ -220,7 +220,7 @@ fn new_content_comes_before_the_old_goes() {
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.6/nocloud-amd64.iso
         upload resources:iso/talos-v1.11.6-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)
         ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.6
-        remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01"#]].assert_eq(&world.run(&newer));
+        remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01 (shared)"#]].assert_eq(&world.run(&newer));
     assert_eq!(world.files.len(), 1);
     assert_eq!(world.told(&newer), "status: ready");
 }
@@ -478,7 +478,7 @@ fn a_tag_of_another_image_needs_a_word() {
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.6/nocloud-amd64.iso
         upload resources:iso/talos-v1.11.6-nocloud-amd64-ce4c9805.iso on pve01, pve02 and pve03 (shared)
         copy the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.6 to ghcr.io/x/installer:latest
-        remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01"#]].assert_eq(&world.clone().run(&read(&tagged("v1.11.6", true))));
+        remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01 (shared)"#]].assert_eq(&world.clone().run(&read(&tagged("v1.11.6", true))));
 }
 
 #[test]
@@ -662,7 +662,7 @@ fn a_removal_takes_what_we_wrote() {
     let observed = world.observe(&desired);
     let steps = plan_removal(&observed);
     let sentences: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    expect!["remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01"]
+    expect!["remove resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve01 (shared)"]
         .assert_eq(&sentences.join("\n"));
     for step in &steps {
         world.apply(&desired, step);
