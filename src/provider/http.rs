@@ -32,6 +32,33 @@ pub(crate) fn client(silence: Duration, ca: Option<&str>) -> Result<reqwest::Cli
         .map_err(Error::Build)
 }
 
+/// How an answer ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// All of it was read.
+    Whole,
+    /// There was more of it.
+    Cut,
+    /// The connection broke off.
+    Broken(reqwest::Error),
+}
+
+/// At most the first `most` bytes of an answer: whoever was asked by mistake may send an image.
+pub(crate) async fn beginning(mut response: reqwest::Response, most: usize) -> (Vec<u8>, End) {
+    let mut read = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) if read.len() + piece.len() > most => {
+                read.extend_from_slice(&piece[..most - read.len()]);
+                return (read, End::Cut);
+            }
+            Ok(Some(piece)) => read.extend_from_slice(&piece),
+            Ok(None) => return (read, End::Whole),
+            Err(error) => return (read, End::Broken(error)),
+        }
+    }
+}
+
 fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -50,4 +77,32 @@ fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
         .expect("aws-lc-rs supports the default protocol versions")
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_not_read_to_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("somebody asks");
+            let head = b"HTTP/1.1 500 Internal Server Error\r\n\r\n";
+            stream.write_all(head).await.expect("a head");
+            // Until the client has had enough.
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+        });
+        let client = client(Duration::from_secs(60), None).expect("a client");
+        let request = client.get(format!("http://{address}/"));
+        let response = request.send().await.expect("an answer");
+        let (read, end) = beginning(response, 10_000).await;
+        assert_eq!(read.len(), 10_000);
+        assert!(matches!(end, End::Cut));
+        drop(client);
+        server.await.expect("the server has ended");
+    }
 }

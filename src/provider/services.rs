@@ -104,7 +104,8 @@ pub(crate) fn blocks() -> Vec<NestedBlock> {
                 text("token", "Bearer token, instead of a user.").sensitive(),
                 text(
                     "ca_file",
-                    "Certificates to trust beside those of the system, in PEM.",
+                    "Certificates to trust beside those of the system, in PEM; for installers that are fetched \
+                     from it too.",
                 ),
             ],
         ),
@@ -144,8 +145,8 @@ pub(crate) fn read(config: &Value, diagnostics: &mut Diagnostics) -> Services {
     }
 }
 
-/// A factory is a registry too, for its installers: it has the same login there, and speaks plain HTTP
-/// where its URL says so.
+/// A factory is a registry too, for its installers: it has the same login and the same
+/// certificate there, and speaks plain HTTP where its URL says so.
 fn with_factory(mut settings: registry::Settings, factory: &Settings) -> registry::Settings {
     let host = factory.url.host();
     let secret = |secret: &host::Secret| registry::Secret::new(secret.expose());
@@ -158,6 +159,11 @@ fn with_factory(mut settings: registry::Settings, factory: &Settings) -> registr
             Credentials::Token(token) => registry::Credentials::Bearer(secret(token)),
         };
         settings.keychain = settings.keychain.with(host, credentials);
+    }
+    if let Some(ca) = &factory.ca {
+        let pem = settings.ca_pem.get_or_insert_default();
+        pem.push(b'\n');
+        pem.extend_from_slice(ca.as_bytes());
     }
     if factory.url.as_str().starts_with("http://") {
         settings.insecure.push(host.to_owned());
@@ -358,5 +364,30 @@ impl Services {
             .nth(2)
             .map_or(url.len(), |(index, _)| index);
         self.factory_at(FactoryUrl::parse(&url[..end]).as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factory_is_trusted_as_a_registry_too() {
+        let factory = |ca: Option<&str>| Settings {
+            url: FactoryUrl::parse("https://factory.example").expect("a URL"),
+            credentials: None,
+            ca: ca.map(str::to_owned),
+        };
+        let registry = |own: Option<&str>| registry::Settings {
+            ca_pem: own.map(|pem| pem.as_bytes().to_vec()),
+            ..registry::Settings::default()
+        };
+        let trusted = |own, ca| {
+            let pem = with_factory(registry(own), &factory(ca)).ca_pem;
+            pem.map(|pem| String::from_utf8(pem).expect("text"))
+        };
+        assert_eq!(trusted(None, None), None);
+        assert_eq!(trusted(None, Some("F")).as_deref(), Some("\nF"));
+        assert_eq!(trusted(Some("R"), Some("F")).as_deref(), Some("R\nF"));
     }
 }

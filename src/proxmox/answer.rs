@@ -38,6 +38,21 @@ impl Answer {
     }
 }
 
+/// Longest answer that is read, in bytes: a list of ten thousand files has a fifth of it.
+const MOST: usize = 16 * 1024 * 1024;
+
+/// The whole of an answer; `None` if it is too long for one of Proxmox.
+async fn beginning(mut response: reqwest::Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut read = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if read.len() + piece.len() > MOST {
+            return Ok(None);
+        }
+        read.extend_from_slice(&piece);
+    }
+    Ok(Some(read))
+}
+
 /// Reads an answer to its end.
 ///
 /// # Errors
@@ -52,10 +67,14 @@ pub(crate) async fn receive(
         .extensions()
         .get::<ReasonPhrase>()
         .map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).into_owned());
-    let bytes = match response.bytes().await {
-        Ok(bytes) => bytes,
+    let bytes = match beginning(response).await {
+        Ok(Some(bytes)) => bytes,
         // The status line has said it already.
-        Err(_) if !status.is_success() => bytes::Bytes::new(),
+        Ok(None) | Err(_) if !status.is_success() => Vec::new(),
+        Ok(None) => {
+            let said = format!("it is longer than {MOST} bytes");
+            return Ok(Err(Kind::Answer { said }));
+        }
         Err(error) => return Err(error),
     };
     let envelope = serde_json::from_slice::<Envelope>(&bytes);

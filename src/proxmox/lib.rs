@@ -46,7 +46,7 @@ pub use pace::Pace;
 pub use permission::{Action, Missing};
 pub use secret::Secret;
 pub use settings::{Credentials, Settings, Trust};
-pub use source::{Source, sha256_of_file};
+pub use source::Source;
 pub use storage::StorageStatus;
 pub use task::Finished;
 pub use upid::Upid;

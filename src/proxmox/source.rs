@@ -3,11 +3,7 @@
 use std::{fmt, io, path::Path, pin::Pin, sync::Arc};
 
 use futures::future::BoxFuture;
-use sha2::{Digest, Sha256};
-use tokio::{
-    fs::File,
-    io::{AsyncRead, AsyncReadExt},
-};
+use tokio::{fs::File, io::AsyncRead};
 
 /// A readable stream of bytes.
 pub(crate) type Reader = Pin<Box<dyn AsyncRead + Send + Sync>>;
@@ -79,24 +75,3 @@ impl fmt::Debug for Source {
             .finish_non_exhaustive()
     }
 }
-
-/// SHA-256 of a file as lower-case hex, read in pieces.
-///
-/// # Errors
-/// The file cannot be read.
-pub async fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path).await?;
-    file.set_max_buf_size(PIECE);
-    let mut buffer = vec![0; PIECE];
-    let mut hasher = Sha256::new();
-    loop {
-        let count = file.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(hex::encode(hasher.finalize()));
-        }
-        hasher.update(&buffer[..count]);
-    }
-}
-
-/// Bytes taken from a file at once.
-const PIECE: usize = 256 * 1024;

@@ -16,7 +16,7 @@ async fn a_file_arrives_as_it_is_and_nothing_else_stays() -> Outcome {
     let path = directory.path().join("image");
     let bytes = noise((4 << 20) + 17);
     std::fs::write(&path, &bytes)?;
-    let source = Source::file(&path, proxmox::sha256_of_file(&path).await?).await?;
+    let source = Source::file(&path, sha256(&bytes)).await?;
     assert_eq!(source.sha256(), sha256(&bytes));
     let volume = client(&server)
         .upload(&upload("pve02", "local", "talos.iso"), &source, None)
