@@ -150,6 +150,26 @@ fn an_iso_that_was_uploaded_by_hand_will_do() -> Outcome {
 }
 
 #[test]
+fn what_was_built_counts_and_not_what_is_wanted_by_now() -> Outcome {
+    let tree = overridden("artifact_overrides = { talos_version = \"v1.11.5\" }")?;
+    tree.edit(
+        "common/versions.hcl",
+        "talos_version      = \"v1.11.5\"",
+        "talos_version      = \"v1.12.0\"",
+    )?;
+    tree.all(STAGING, &["plan", "-no-color"])?.expect_ok();
+    tree.edit(
+        &format!("{STAGING}/cluster.hcl"),
+        "talos_version = \"v1.11.5\"",
+        "talos_version = \"v1.12.0\"",
+    )?;
+    let run = plan(&tree, "config")?;
+    assert_ne!(run.code, 0, "{run}");
+    run.expect_says("so the shared installer would install v1.11.5");
+    Ok(())
+}
+
+#[test]
 fn half_an_override_is_refused_with_a_sentence() -> Outcome {
     let file = format!("{STAGING}/cluster.hcl");
     let mut written = "artifact_overrides = {}".to_owned();

@@ -25,10 +25,11 @@ variable "overrides" {
   validation {
     condition = (
       lookup(var.overrides, "installer_image", null) != null
+      || var.shared_talos_version == null
       || lookup(var.overrides, "talos_version", null) == null
-      || trimprefix(coalesce(lookup(var.overrides, "talos_version", null), "-"), "v") == trimprefix(var.shared_talos_version, "v")
+      || trimprefix(coalesce(lookup(var.overrides, "talos_version", null), "-"), "v") == trimprefix(coalesce(var.shared_talos_version, "-"), "v")
     )
-    error_message = "artifact_overrides sets talos_version to ${coalesce(lookup(var.overrides, "talos_version", null), "null")} and no installer_image, so the shared installer would install ${var.shared_talos_version}: set installer_image too, or leave talos_version out."
+    error_message = "artifact_overrides sets talos_version to ${coalesce(lookup(var.overrides, "talos_version", null), "null")} and no installer_image, so the shared installer would install ${coalesce(var.shared_talos_version, "another one")}: set installer_image too, or leave talos_version out."
   }
 
   validation {
@@ -38,8 +39,9 @@ variable "overrides" {
 }
 
 variable "shared_talos_version" {
-  description = "Version of Talos of the shared artifacts."
+  description = "Version of Talos that the shared installer installs, as it was built; null where the unit does not use it."
   type        = string
+  default     = null
 }
 
 output "has_own_iso" {

@@ -89,8 +89,9 @@ variable "artifact_overrides" {
 }
 
 variable "shared_talos_version" {
-  description = "Version of Talos of the shared artifacts."
+  description = "Version of Talos of the shared artifacts, as they were built; null where none is used."
   type        = string
+  default     = null
 }
 
 variable "started" {

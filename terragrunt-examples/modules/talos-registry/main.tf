@@ -47,7 +47,8 @@ resource "talos_artifact_copy" "proxmox" {
 
   source = var.image
 
-  # Machines go on naming the image of their first boot, and do not start without it. Remove an old one by hand when none does.
+  # The default, said aloud: machines go on naming the image of their first boot, and do not start without it. Set it to
+  # false for one apply when none names an old one any more.
   keep_previous = true
 
   proxmox {

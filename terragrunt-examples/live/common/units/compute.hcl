@@ -65,6 +65,7 @@ inputs = {
   talos_version      = local.overrides.talos_version != null ? local.overrides.talos_version : local.uses_shared_iso ? dependency.registry.outputs.talos_version : null
   kubernetes_version = local.overrides.kubernetes_version != null ? local.overrides.kubernetes_version : local.uses_shared_iso ? dependency.registry.outputs.kubernetes_version : null
 
-  artifact_overrides   = local.given
-  shared_talos_version = local.versions.talos_version
+  artifact_overrides = local.given
+  # What was built counts, and not what versions.hcl wants by now.
+  shared_talos_version = local.uses_shared_iso ? dependency.registry.outputs.talos_version : null
 }

@@ -70,6 +70,18 @@ run "kubernetes_alone_is_accepted" {
   }
 }
 
+run "a_unit_without_shared_artifacts_compares_nothing" {
+  command = plan
+  variables {
+    shared_talos_version = null
+    overrides            = { iso_file_id = "resources:iso/x.iso", talos_version = "v1.12.0", kubernetes_version = "1.32.0" }
+  }
+  assert {
+    condition     = output.has_own_iso
+    error_message = "the image is overridden"
+  }
+}
+
 run "an_iso_without_versions_is_refused" {
   command = plan
   variables {
