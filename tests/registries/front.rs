@@ -72,6 +72,8 @@ struct State {
     key: Key,
     port: u16,
     size: AtomicU64,
+    /// Times that everything built was lost.
+    rebuilds: AtomicU64,
     redirects: AtomicBool,
     held: watch::Sender<bool>,
     faults: Mutex<VecDeque<Fault>>,
@@ -104,6 +106,7 @@ impl Front {
             key,
             port: listener.local_addr().expect("it is bound").port(),
             size: SIZE.into(),
+            rebuilds: 0.into(),
             redirects: false.into(),
             held: watch::Sender::new(false),
             faults: Mutex::default(),
@@ -131,6 +134,11 @@ impl Front {
     /// Images have so many bytes from now on.
     pub fn set_image_size(&self, bytes: u64) {
         self.state.size.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Images that were built are lost, and get other bytes of the same number when they are asked for again.
+    pub fn rebuild(&self) {
+        self.state.rebuilds.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The image that is given for a path such as `nocloud-amd64.iso`. What is given for `nocloud-amd64.raw.zst` is that of
@@ -278,7 +286,11 @@ impl State {
     fn image(&self, schematic: &str, version: &str, path: &str) -> StandIn {
         let version = version.trim_start_matches('v');
         let size = self.size.load(Ordering::SeqCst);
-        StandIn::new(format!("{schematic}/v{version}/{path}"), size)
+        let name = match self.rebuilds.load(Ordering::SeqCst) {
+            0 => format!("{schematic}/v{version}/{path}"),
+            rebuilds => format!("{rebuilds}/{schematic}/v{version}/{path}"),
+        };
+        StandIn::new(name, size)
     }
 
     /// The stand-in for an image; nothing if the real factory has an answer of its own.

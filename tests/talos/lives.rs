@@ -40,11 +40,17 @@ fn an_image_gets_on_a_shared_storage_once_and_goes_with_its_resource() -> Outcom
     // The image, and the installer whose digest is told.
     assert_eq!(front.builds().len(), 2, "{:?}", front.builds());
 
-    // Other content: a new file beside the old one, then the old one goes.
+    // Other content: a new file beside the old one, which machines still boot from.
     scene.artifact(&on_shared())?;
-    scene
-        .changes()?
-        .expect_says(&format!("remove {SHARED}:iso/{name} on pve01"));
+    let plan = scene.changes()?;
+    assert!(!plan.text.contains("remove "), "{plan}");
+    scene.desk.apply()?.expect_ok();
+    scene.desk.expect_no_change()?;
+    assert_eq!(scene.proxmox.files().len(), 2);
+    // It goes when that is said.
+    scene.artifact(&format!("  keep_previous = false\n{}", on_shared()))?;
+    let step = format!("remove {SHARED}:iso/{name} on pve01 (shared)");
+    scene.changes()?.expect_says(&step);
     scene.desk.apply()?.expect_ok();
     scene.desk.expect_no_change()?;
     let files = scene.proxmox.files();

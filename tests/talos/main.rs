@@ -4,6 +4,7 @@
 //! Needs the lab's programs; run by `cargo lab test real`.
 
 mod builders;
+mod builds;
 mod faults;
 mod formats;
 mod imager;

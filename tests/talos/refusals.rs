@@ -69,7 +69,9 @@ fn an_expired_token_stops_an_apply_before_anything_is_sent() -> Outcome {
     scene.artifact(&on_shared())?;
     scene.desk.init()?;
     scene.proxmox.expire_token("root@pam!lab");
-    scene.changes()?.expect_says("the login has expired");
+    let plan = scene.desk.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says("the login has expired");
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
     apply.expect_says("the login has expired");

@@ -36,7 +36,7 @@ pub struct Desired {
     pub targets: Vec<Target>,
     /// Replace a file of the same name and other content.
     pub overwrite: bool,
-    /// Leave the files of former content where they are.
+    /// Leave the files that nodes had before they got other ones.
     pub keep_previous: bool,
 }
 

@@ -47,5 +47,5 @@ pub use release::{InvalidVersion, KubernetesVersion, TalosVersion, mismatch, mis
 pub use schematic::{
     Bootloader, EnrollKeys, Fault, InvalidSchematic, Meta, Overlay, Schematic, SchematicId, Value,
 };
-pub use step::{Done, FilePlace, Origin, Step, wave};
+pub use step::{Done, FilePlace, Origin, Step, listed, wave};
 pub use wish::{BuilderWish, CopyWish, Handle, InstallerWish, OverlayWish, ProxmoxWish, Wish};

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{desired::Desired, recorded::Recorded, reference::FactoryUrl, schematic::SchematicId};
+use super::{
+    desired::{Desired, Source},
+    recorded::Recorded,
+    reference::FactoryUrl,
+    schematic::SchematicId,
+};
 use crate::{
     facts::Fact,
     stored::{self, TooNew},
@@ -36,6 +41,9 @@ pub struct Observed {
     /// it was killed.
     #[serde(default)]
     pub begun: BTreeSet<Begun>,
+    /// Why the Proxmox cluster refused the login in this look, if it did.
+    #[serde(skip)]
+    pub refused_login: Option<String>,
     /// What our applies wrote.
     pub recorded: Recorded,
 }
@@ -91,9 +99,22 @@ pub struct TagSeen {
     pub size_bytes: Option<u64>,
 }
 
+impl TagSeen {
+    /// The bytes of the image, if it is one of our artifacts.
+    fn bytes(&self) -> Option<Bytes> {
+        Some(Bytes {
+            sha256: self.sha256.clone()?,
+            size_bytes: self.size_bytes?,
+        })
+    }
+}
+
 /// A file on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalSeen {
+    /// It is a directory.
+    #[serde(default)]
+    pub is_directory: bool,
     /// Bytes.
     pub size_bytes: u64,
     /// SHA-256, if it was computed.
@@ -138,37 +159,36 @@ impl Observed {
         self.storages.get(storage)?.get(node)
     }
 
-    /// The bytes of the wanted image, as far as they are known: from our record, from the registry,
-    /// or from the artifact that is copied.
+    /// The bytes that the wanted image has in all its places, as far as they are known: from the
+    /// artifact that is copied, from the registry, or from our record.
     pub fn bytes(&self, desired: &Desired) -> Option<Bytes> {
-        let content = desired.content();
-        if let Some(image) = self
-            .recorded
-            .image
-            .as_ref()
-            .filter(|it| it.content == content)
+        if let Source::Copy(handle) = &desired.source
+            && let (Some(sha256), Some(size_bytes)) = (&handle.sha256, handle.size_bytes)
         {
-            return Some(image.bytes.clone());
-        }
-        // What is still in its place tells it too, when the content is changed back.
-        let files = self.recorded.files.iter();
-        let files = files.map(|file| (&file.content, &file.bytes));
-        let local = self.recorded.local.iter();
-        let local = local.map(|local| (&local.content, &local.bytes));
-        if let Some((_, bytes)) = files.chain(local).find(|(known, _)| **known == content) {
-            return Some(bytes.clone());
-        }
-        if let super::desired::Source::Copy(handle) = &desired.source {
             return Some(Bytes {
-                sha256: handle.sha256.clone()?,
-                size_bytes: handle.size_bytes?,
+                sha256: sha256.clone(),
+                size_bytes,
             });
         }
+        self.registered(desired)
+            .or_else(|| self.recorded.bytes(&desired.content()))
+            .or_else(|| self.artifact(desired)?.bytes())
+    }
+
+    /// The bytes in the registry, where ours are there, or were lost there and made anew by somebody
+    /// else: all who share the registry have them from there.
+    fn registered(&self, desired: &Desired) -> Option<Bytes> {
+        let place = desired.artifact.as_ref()?;
+        let recorded = self.recorded.tag(place)?;
         let seen = self.artifact(desired)?;
-        Some(Bytes {
-            sha256: seen.sha256.clone()?,
-            size_bytes: seen.size_bytes?,
-        })
+        let is_kept = || {
+            let reference = format!("{}@{}", place.repository, recorded.digest);
+            self.kept.contains(&reference)
+        };
+        let is_it = seen.digest == recorded.digest || !is_kept();
+        (recorded.content == desired.content() && is_it)
+            .then(|| seen.bytes())
+            .flatten()
     }
 
     /// The wanted image in the registry, if it is there.

@@ -15,8 +15,6 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What does not answer and is needed, as fragments.
     pub waits: Vec<String>,
-    /// What does not answer and is not needed now, as fragments.
-    pub unseen: Vec<String>,
     /// What a person has to decide, at the attribute where that is done.
     pub refusals: Vec<Problem>,
     /// What is done and should be known.
@@ -43,13 +41,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
                 plan.steps.push(step);
             }
         }
-        for (found, list) in [
-            (finding.waits, &mut plan.waits),
-            (finding.unseen, &mut plan.unseen),
-        ] {
-            if !found.is_empty() && !list.contains(&found) {
-                list.push(found);
-            }
+        if !finding.waits.is_empty() && !plan.waits.contains(&finding.waits) {
+            plan.waits.push(finding.waits);
         }
         for (found, list) in [
             (finding.refusal, &mut plan.refusals),
@@ -192,6 +185,9 @@ pub fn tags(desired: &Desired) -> Vec<Tagged> {
     installer.into_iter().chain(artifact).cloned().collect()
 }
 
+#[cfg(test)]
+#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+mod builds;
 #[cfg(test)]
 mod random;
 #[cfg(test)]

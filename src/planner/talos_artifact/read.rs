@@ -121,6 +121,7 @@ impl Desired {
             keep_previous: wish.keep_previous,
         };
         destinations(&desired, problems);
+        members(&wish.source, problems);
         let Handle { url, oci, path, .. } = &wish.source;
         if url.is_none() && oci.is_none() && path.is_none() && format != Format::None {
             problems.error(
@@ -132,6 +133,59 @@ impl Desired {
         }
         (!problems.has_errors()).then_some(desired)
     }
+}
+
+/// What else a source says, where somebody wrote it by hand.
+fn members(source: &Handle, problems: &mut Problems) {
+    let mut wrong = |member: &str, given: &str, fault: &str| {
+        problems.error(
+            &["source"],
+            "Invalid source",
+            format!("Its {member} is \"{given}\". {fault}"),
+        );
+    };
+    if let Some(url) = &source.url
+        && !is_url(url)
+    {
+        wrong(
+            "url",
+            url,
+            "It begins with https:// or http:// and a host, and holds no blank.",
+        );
+    }
+    if let Some(oci) = &source.oci
+        && let Some(fault) = reference::image_fault(oci)
+    {
+        wrong("oci", oci, &fault);
+    }
+    if let Some(path) = &source.path
+        && path.trim().is_empty()
+    {
+        wrong("path", path, "It is empty.");
+    }
+    if let Some(sha256) = &source.sha256
+        && !reference::is_digest(&format!("sha256:{sha256}"))
+    {
+        wrong(
+            "sha256",
+            sha256,
+            "A SHA-256 is 64 hexadecimal digits in small letters.",
+        );
+    }
+    if source.size_bytes == Some(0) {
+        wrong("size_bytes", "0", "No image is empty.");
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split('/').next());
+    let has_host = host.is_some_and(|host| {
+        host.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[')
+    });
+    has_host && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
 }
 
 /// A word of a source that somebody wrote by hand, or that a newer version gave out.

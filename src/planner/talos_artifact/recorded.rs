@@ -31,6 +31,9 @@ pub struct Recorded {
     /// The factory's own installer, where it is used as it is.
     #[serde(default)]
     pub factory_installer: Option<RecordedInstaller>,
+    /// Steps that the last apply took, in words; `None` before the first one.
+    #[serde(default)]
+    pub done: Option<Vec<String>>,
     /// Ids of builds that may lie on the build host.
     #[serde(default)]
     pub builds: BTreeSet<String>,
@@ -143,6 +146,32 @@ impl Recorded {
         self.local.iter().find(|local| local.path == path)
     }
 
+    /// The bytes of this content as they were fetched last, or as they still lie somewhere: also when
+    /// the content is changed back.
+    pub(super) fn bytes(&self, content: &str) -> Option<Bytes> {
+        let image = self
+            .image
+            .iter()
+            .map(|image| (&image.content, &image.bytes));
+        let files = self.files.iter().map(|file| (&file.content, &file.bytes));
+        let local = self
+            .local
+            .iter()
+            .map(|local| (&local.content, &local.bytes));
+        let mut known = image.chain(files).chain(local);
+        let (_, bytes) = known.find(|(known, _)| *known == content)?;
+        Some(bytes.clone())
+    }
+
+    /// Writes down what the bytes of the image are by now. Files that have others are replaced by the
+    /// next apply.
+    pub fn note_bytes(&mut self, desired: &Desired, bytes: Bytes) {
+        self.image = Some(RecordedImage {
+            content: desired.content(),
+            bytes,
+        });
+    }
+
     /// The wanted installer as `REPOSITORY@DIGEST`, once it is in its place.
     pub fn installer_digest(&self, desired: &Desired) -> Option<String> {
         if let Some(installer) = &desired.installer {
@@ -173,10 +202,7 @@ impl Recorded {
                 ..
             } => {
                 if let Some(bytes) = &done.bytes {
-                    self.image = Some(RecordedImage {
-                        content: desired.content(),
-                        bytes: bytes.clone(),
-                    });
+                    self.note_bytes(desired, bytes.clone());
                 }
             }
             Step::Build { .. } => {}
@@ -211,6 +237,10 @@ impl Recorded {
                 } else {
                     desired.content()
                 };
+                // Of an artifact that is only taken over, the registry told the bytes.
+                if let (false, Some(bytes)) = (is_installer, &done.bytes) {
+                    self.note_bytes(desired, bytes.clone());
+                }
                 let done = Done {
                     digest: Some(digest.clone()),
                     is_changed: matches!(step, Step::RestoreTag { .. }),

@@ -126,7 +126,7 @@ pub fn missing_version(wanted: &TalosVersion, offered: &[String]) -> Option<Stri
         .max()
         .map(|version| format!("the newest of its line there is {version}"));
     let near = nearest(&wanted_text, offered.iter().map(String::as_str))
-        .map(|near| format!("did you mean {near}?"));
+        .map(|near| format!("the nearest there is {near}"));
     Some(
         newest
             .or(near)
@@ -206,7 +206,10 @@ mod tests {
             ask("v1.11.9").as_deref(),
             Some("the newest of its line there is v1.11.5")
         );
-        assert_eq!(ask("v1.21.5").as_deref(), Some("did you mean v1.11.5?"));
+        assert_eq!(
+            ask("v1.21.5").as_deref(),
+            Some("the nearest there is v1.11.5")
+        );
         let wanted = TalosVersion::parse("v1.11.5").expect("one");
         assert_eq!(
             missing_version(&wanted, &[]).as_deref(),

@@ -51,7 +51,7 @@ pub struct Wish {
     pub artifact_repository: Option<String>,
     /// Replace a file of the same name and other content.
     pub overwrite: bool,
-    /// Leave the files of former content where they are.
+    /// Leave the files that nodes had before they got other ones.
     pub keep_previous: bool,
     /// Storages.
     pub proxmox: Vec<ProxmoxWish>,
@@ -147,7 +147,7 @@ pub struct CopyWish {
     pub file_name: Option<String>,
     /// Replace a file of the same name and other content.
     pub overwrite: bool,
-    /// Leave the files of former content where they are.
+    /// Leave the files that nodes had before they got other ones.
     pub keep_previous: bool,
     /// A file on this machine.
     pub local_file: Option<String>,

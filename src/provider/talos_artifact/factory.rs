@@ -244,16 +244,19 @@ const ANSWER: Duration = Duration::from_secs(20);
 const BUILD: Duration = Duration::from_mins(21);
 /// Tries of a question, and the pause after the first one; each further pause is twice as long.
 const TRIES: (u32, Duration) = (4, Duration::from_millis(250));
-/// Longest error text that is repeated.
+/// Longest error text that is repeated, in bytes.
 const SAID: usize = 500;
+/// Longest answer that is read, in bytes. The lists of a factory have some ten thousand.
+const ANSWERED: usize = 8 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Created {
     id: String,
 }
 
+/// An extension or an overlay.
 #[derive(Deserialize)]
-struct Extension {
+struct Named {
     name: String,
 }
 
@@ -297,10 +300,19 @@ impl Factory {
 
     /// Names of the official extensions for a Talos version.
     pub(crate) async fn extensions(&self, version: &str) -> Result<Vec<String>, Error> {
-        let path = format!("/version/{version}/extensions/official");
+        self.official("extensions", version).await
+    }
+
+    /// Names of the official overlays for a Talos version.
+    pub(crate) async fn overlays(&self, version: &str) -> Result<Vec<String>, Error> {
+        self.official("overlays", version).await
+    }
+
+    async fn official(&self, what: &str, version: &str) -> Result<Vec<String>, Error> {
+        let path = format!("/version/{version}/{what}/official");
         let (url, response) = self.ask(Method::GET, &path, None).await?;
-        let extensions: Vec<Extension> = json(&url, response).await?;
-        Ok(extensions.into_iter().map(|found| found.name).collect())
+        let found: Vec<Named> = json(&url, response).await?;
+        Ok(found.into_iter().map(|found| found.name).collect())
     }
 
     /// Fetches an image, which the factory builds first if nobody asked for it before. A transfer that
@@ -405,13 +417,10 @@ impl Factory {
         if status.is_success() {
             return Ok((url, response));
         }
-        let mut said = response.text().await.unwrap_or_default();
-        said.truncate(said.floor_char_boundary(SAID));
-        Err(Error::Status {
-            url,
-            status,
-            said: said.trim().to_owned(),
-        })
+        // Whatever it goes on to say: the status has said enough.
+        let (said, _) = http::beginning(response, SAID).await;
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        Err(Error::Status { url, status, said })
     }
 
     fn login(&self, request: RequestBuilder) -> RequestBuilder {
@@ -434,9 +443,11 @@ async fn json<T: serde::de::DeserializeOwned>(url: &str, response: Response) -> 
             why: text,
         }
     };
-    let text = response
-        .bytes()
-        .await
-        .map_err(|error| not_understood(&error.without_url()))?;
+    let (text, end) = http::beginning(response, ANSWERED).await;
+    match end {
+        http::End::Whole => {}
+        http::End::Cut => return Err(not_understood(&"it is too long")),
+        http::End::Broken(error) => return Err(not_understood(&error.without_url())),
+    }
     serde_json::from_slice(&text).map_err(|error| not_understood(&error))
 }

@@ -62,6 +62,17 @@ impl Fault {
         matches!(error.kind(), proxmox::Kind::Exists { size_bytes: Some(found), .. } if *found == size_bytes)
     }
 
+    /// SHA-256 of what a node got, where it was another one than announced.
+    pub(super) fn arrived(&self) -> Option<&str> {
+        match self {
+            Self::Proxmox(error) => match error.kind() {
+                proxmox::Kind::Checksum { got, .. } => Some(got),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether trying again helps.
     pub(super) fn retry(&self) -> Retry {
         match self {
@@ -83,9 +94,29 @@ impl Fault {
         }
     }
 
-    /// In one line, with what to do next.
-    pub(super) fn advice(&self) -> String {
-        let (line, hint) = (self.line(), self.hint());
+    /// Whether a Proxmox cluster does not let the login in at all.
+    pub(super) fn is_refused_login(&self) -> bool {
+        let Self::Proxmox(error) = self else {
+            return false;
+        };
+        matches!(
+            error.kind(),
+            proxmox::Kind::Unauthorized { .. }
+                | proxmox::Kind::Expired { .. }
+                | proxmox::Kind::SecondFactor
+        )
+    }
+
+    /// Why nothing was seen, in one line with what to do next. It does not name what was looked at,
+    /// which others do: so it is the same for all that have the same reason.
+    pub(super) fn of_look(&self) -> String {
+        let line = match self {
+            Self::Proxmox(error) => {
+                format!("{}: {}", error.endpoint(), report::chain(error.kind()))
+            }
+            other => other.line(),
+        };
+        let hint = self.hint();
         let hint = hint.trim_end_matches('.');
         if hint.is_empty() {
             line

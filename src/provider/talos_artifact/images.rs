@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File, TryLockError},
     io::{self, BufReader, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -317,7 +318,11 @@ pub(super) async fn copy(image: PathBuf, to: PathBuf) -> Result<(), Error> {
             .filter(|directory| !directory.as_os_str().is_empty())
             .unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(directory).map_err(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        // As any program writes files: what others may read of it, the umask says.
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(directory)
+            .map_err(failed)?;
         let mut source = File::open(&image).map_err(failed)?;
         io::copy(&mut source, file.as_file_mut()).map_err(failed)?;
         file.persist(&to).map_err(|error| failed(error.error))?;
@@ -385,6 +390,12 @@ mod tests {
         assert_eq!(second.found().await, Some(image.clone()));
         let place = directory.path().join("out/x.raw");
         copy(second.image(), place.clone()).await.expect("a copy");
+        let mode = fs::metadata(&place).expect("a file").permissions().mode();
+        let umask = mode & 0o077;
+        let plain = directory.path().join("plain");
+        fs::write(&plain, "").expect("a file");
+        let usual = fs::metadata(&plain).expect("a file").permissions().mode();
+        assert_eq!(umask, usual & 0o077, "{mode:o} {usual:o}");
         assert_eq!(look(place).await.expect("looked"), Some(image));
         second.clear();
         assert_eq!(slot(directory.path()).await.found().await, None);

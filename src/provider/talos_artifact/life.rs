@@ -7,6 +7,7 @@ use planner::{
     problem::Problems,
     talos_artifact::{
         self as planner_artifact, Desired, Observed, Offer, Recorded, Source, Step, check_offer,
+        listed,
     },
 };
 use tf_plugin::{
@@ -186,11 +187,18 @@ pub(super) async fn read(kind: Kind, setup: &Setup, current: Current) -> Outcome
         return Outcome::unchanged(current, diagnostics);
     };
     let diagnostics = unseen(&desired, &observed);
+    if diagnostics.has_errors() {
+        return Outcome::unchanged(current, diagnostics);
+    }
     let seen = observed.clone();
     observed.recorded.settle(&desired, &seen);
     let mut values = current.state;
     context.places.note(&id, &mut observed.recorded);
     state::set_seen(&mut values, kind, &desired, &observed);
+    // What an apply found done already it did not do, whatever its plan said.
+    if let Some(done) = &observed.recorded.done {
+        values.set("change_plan", Value::strings(done.clone()));
+    }
     made(values, &observed, diagnostics)
 }
 
@@ -203,30 +211,39 @@ fn made(state: Value, observed: &Observed, diagnostics: Diagnostics) -> Outcome 
     }
 }
 
-/// Warnings about everything that did not answer.
+/// What is said of everything that did not answer, once for each reason. A login that is refused is an
+/// error: nothing would ever be seen with it, and a plan would say for ever that all is well.
 fn unseen(desired: &Desired, observed: &Observed) -> Diagnostics {
-    let mut silent: BTreeMap<String, &str> = BTreeMap::new();
+    if let Some(why) = &observed.refused_login {
+        return refused_login(why).into();
+    }
+    let mut silent: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut note = |why, what| silent.entry(why).or_default().push(what);
     for (id, fact) in &observed.schematics {
         if let Fact::Unknown(why) = fact {
-            silent.insert(format!("the schematic {id}"), why);
+            note(why, format!("the schematic {id}"));
         }
     }
     for (storage, nodes) in &observed.storages {
+        let mut alike: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (node, fact) in nodes {
             if let Fact::Unknown(why) = fact {
-                silent.insert(format!("storage {storage} on {node}"), why);
+                alike.entry(why).or_default().push(node.clone());
             }
+        }
+        for (why, nodes) in alike {
+            note(why, format!("storage {storage} on {}", listed(&nodes)));
         }
     }
     for (tag, fact) in &observed.tags {
         if let Fact::Unknown(why) = fact {
-            silent.insert(format!("tag {tag}"), why);
+            note(why, format!("tag {tag}"));
         }
     }
     let mut diagnostics = Diagnostics::new();
-    for (what, why) in silent {
+    for (why, what) in silent {
         diagnostics.warning(
-            format!("{}: {what} was not seen", called(desired)),
+            format!("{}: {} was not seen", called(desired), what.join(", ")),
             format!(
                 "{} What is known of it from before still counts.",
                 sentence(why)
@@ -234,6 +251,18 @@ fn unseen(desired: &Desired, observed: &Observed) -> Diagnostics {
         );
     }
     diagnostics
+}
+
+fn refused_login(why: &str) -> Diagnostic {
+    Diagnostic::error(
+        "The Proxmox cluster refuses the login",
+        format!(
+            "{}\nNothing of the storages is known, and nothing was changed.\nHint: Set api_token, or \
+             username and password, in the proxmox block of the provider.",
+            sentence(why)
+        ),
+    )
+    .at(Path::attribute("proxmox"))
 }
 
 pub(super) async fn plan(kind: Kind, setup: &Setup, change: Change) -> Plan {
@@ -297,6 +326,7 @@ async fn plan_creation(
     let announced = planner_artifact::plan(desired, &nothing).steps;
     if !is_open {
         state::set_planned(planned, kind, desired, &nothing, &announced);
+        state::set_unsettled(planned, kind, desired, &nothing);
         if !is_from_open_source(kind, planned) {
             let sentences = planner_artifact::sentences(&announced);
             planned.set("change_plan", Value::strings(sentences));
@@ -382,6 +412,10 @@ fn is_from_open_source(kind: Kind, planned: &Value) -> bool {
 /// Tells what stands against the wish: what a person must decide as errors, what does not answer as
 /// warnings, because it may answer by the time of the apply.
 fn obstacles(desired: &Desired, seen: &Observed, is_open: bool, diagnostics: &mut Diagnostics) {
+    if let Some(why) = &seen.refused_login {
+        diagnostics.push(refused_login(why));
+        return;
+    }
     let plan = planner_artifact::plan(desired, seen);
     if !is_open {
         diagnostics.extend(report::problems(Problems(plan.refusals)));
@@ -416,10 +450,16 @@ async fn offered(
     } else {
         None
     };
+    let overlays = if is_offered && !schematic.overlay.name.is_empty() {
+        let names = async { Ok(factory()?.overlays(&version).await?) };
+        Some(look::found(names).await)
+    } else {
+        None
+    };
     let offer = Offer {
         versions,
         extensions,
-        overlays: None,
+        overlays,
     };
     let mut problems = Problems::default();
     check_offer(wish, desired, &offer, &mut problems);
@@ -465,6 +505,7 @@ async fn plan_update(
         // is wanted no more does not keep it from being ready.
         if *planned != *prior {
             common::unknown(planned, &["status"]);
+            state::set_unsettled(planned, kind, desired, &observed);
         }
         obstacles(desired, &observed, false, diagnostics);
         return;
@@ -473,9 +514,10 @@ async fn plan_update(
         common::unknown(planned, &["change_plan"]);
     } else {
         let sentences = planner_artifact::sentences(&plan.steps);
-        planned.set("change_plan", Value::strings(sentences));
+        common::announce(planned, prior, sentences);
     }
     common::unknown(planned, &["status"]);
+    state::set_unsettled(planned, kind, desired, &observed);
     let is_other_content = observed
         .recorded
         .image
@@ -580,6 +622,9 @@ async fn run(
     let limits = limits(context, &change.planned, operation);
     // What a person has to decide comes before anything that takes long.
     let seen = look::observe(context, &desired, &before, Depth::Apply).await;
+    if let Some(why) = &seen.refused_login {
+        return Err(refused_login(why).into());
+    }
     let refusals = planner_artifact::plan(&desired, &seen).refusals;
     if !refusals.is_empty() {
         return Err(report::problems(Problems(refusals)));

@@ -1,6 +1,6 @@
 //! Looking at what is there: the factory, storages, tags, files. Nothing here changes anything.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Mutex, time::Duration};
 
 use futures::future::join_all;
 use planner::{
@@ -38,7 +38,7 @@ pub(super) async fn observe(
 ) -> Observed {
     let services = &context.services;
     let tags = planner_artifact::tags(desired);
-    let (schematics, storages, tags, kept, local) = tokio::join!(
+    let (schematics, (storages, refused_login), tags, kept, local) = tokio::join!(
         schematics(services, desired),
         storages(services, planner_artifact::looks(desired, before)),
         look_at_tags(services, &tags),
@@ -59,12 +59,13 @@ pub(super) async fn observe(
         at_hand: before.at_hand.clone(),
         installer_at_hand: before.installer_at_hand.clone(),
         begun: images::begun(&desired.content()),
+        refused_login,
         recorded: before.recorded.clone(),
     }
 }
 
 fn unknown<T>(fault: impl Into<Fault>) -> Fact<T> {
-    Fact::Unknown(fault.into().advice())
+    Fact::Unknown(fault.into().of_look())
 }
 
 /// Longest wait for a server that is only looked at: one that takes the connection and is silent must
@@ -91,19 +92,31 @@ async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, 
     BTreeMap::from([(planner_artifact::schematic_at(url, id), found(known).await)])
 }
 
-async fn storages(
-    services: &Services,
-    looks: Vec<Look>,
-) -> BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>> {
-    let seen = looks.into_iter().map(|look| async move {
-        let fact = found(storage(services, &look)).await;
+/// What was seen of storages, by nodes.
+type Storages = BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>>;
+
+/// Storages, and why the cluster refuses the login, if it does: that is no silence.
+async fn storages(services: &Services, looks: Vec<Look>) -> (Storages, Option<String>) {
+    let refused = Mutex::new(None);
+    let seen = looks.into_iter().map(|look| async {
+        let seen = async {
+            let seen = storage(services, &look).await;
+            if let Err(fault) = &seen
+                && fault.is_refused_login()
+            {
+                let mut refused = refused.lock().expect("no holder panics");
+                refused.get_or_insert_with(|| fault.of_look());
+            }
+            seen
+        };
+        let fact = found(seen).await;
         (look.storage, look.node, fact)
     });
-    let mut storages: BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>> = BTreeMap::new();
+    let mut storages = Storages::new();
     for (storage, node, fact) in join_all(seen).await {
         storages.entry(storage).or_default().insert(node, fact);
     }
-    storages
+    (storages, refused.into_inner().expect("no holder panics"))
 }
 
 async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault> {
@@ -131,10 +144,7 @@ async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault>
         });
     }
     if !status.is_active {
-        return Err(Fault::Wait(format!(
-            "storage {} is not active on {}",
-            look.storage, look.node
-        )));
+        return Err(Fault::Wait("the storage is not active there".to_owned()));
     }
     let mut files = BTreeMap::new();
     for volume in list? {
@@ -214,7 +224,8 @@ async fn kept(
     let looks = recorded.map(|tag| async move {
         let text = format!("{}@{}", tag.place.repository, tag.digest);
         let look = async { Ok(services.registries()?.look(&reference(&text)?).await?) };
-        matches!(found(look).await, Fact::Known(Some(_))).then_some(text)
+        // What does not answer is not gone.
+        (!matches!(found(look).await, Fact::Known(None))).then_some(text)
     });
     join_all(looks).await.into_iter().flatten().collect()
 }
@@ -263,21 +274,24 @@ async fn local(
 }
 
 async fn local_file(path: &str, depth: Depth) -> Fact<Option<LocalSeen>> {
-    if depth == Depth::Apply {
+    let file = match tokio::fs::metadata(path).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Fact::Known(None),
+        Err(error) => return Fact::Unknown(error.to_string()),
+    };
+    if depth == Depth::Apply && !file.is_dir() {
         return match images::look(PathBuf::from(path)).await {
             Ok(seen) => Fact::Known(seen.map(|file| LocalSeen {
+                is_directory: false,
                 size_bytes: file.size_bytes,
                 sha256: Some(file.sha256),
             })),
             Err(error) => unknown(error),
         };
     }
-    match tokio::fs::metadata(path).await {
-        Ok(file) => Fact::Known(Some(LocalSeen {
-            size_bytes: file.len(),
-            sha256: None,
-        })),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Fact::Known(None),
-        Err(error) => Fact::Unknown(error.to_string()),
-    }
+    Fact::Known(Some(LocalSeen {
+        is_directory: file.is_dir(),
+        size_bytes: file.len(),
+        sha256: None,
+    }))
 }

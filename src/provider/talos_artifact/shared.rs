@@ -24,8 +24,11 @@ pub(super) fn target_attributes() -> Vec<Attribute> {
         Attribute::optional(
             "keep_previous",
             Type::Bool,
-            "Leave the files of the former content on the storages when the content changes: for \
-             clusters that boot from them still. Default: `false`.",
+            "Leave the files that nodes had before, when they get others: machines boot from them until \
+             what uses `talos_image_file_ids` is changed, which comes after this resource. `false` \
+             removes them as soon as the new ones are there, also those of earlier changes. Files on \
+             nodes that are named no more, and all files of a resource that is destroyed, go in any \
+             case. Default: `true`.",
         ),
         Attribute::optional(
             "forget_unreachable",

@@ -1,6 +1,6 @@
 //! From what is wished and what was seen to a state.
 
-use planner::talos_artifact::{Desired, Observed, Origin, Step, drift, status};
+use planner::talos_artifact::{Desired, Observed, Step, drift, status};
 use tf_plugin::Value;
 
 use super::{handle, life::Kind, schema};
@@ -16,30 +16,6 @@ pub(super) const FROM_ID: [&str; 6] = [
     "image",
 ];
 
-/// Whether carrying out these steps can give other bytes than those that are known. What is fetched by
-/// the digest of our record has the bytes of our record.
-fn makes_bytes(desired: &Desired, observed: &Observed, steps: &[Step]) -> bool {
-    let content = desired.content();
-    let recorded = observed.recorded.image.as_ref();
-    let is_recorded = |reference: &String| {
-        let place = desired.artifact.as_ref();
-        let tag = place.and_then(|place| observed.recorded.tag(place));
-        let is_tagged = tag.is_some_and(|tag| {
-            tag.content == content
-                && *reference == format!("{}@{}", tag.place.repository, tag.digest)
-        });
-        is_tagged && recorded.is_some_and(|image| image.content == content)
-    };
-    steps.iter().any(|step| match step {
-        Step::FetchImage {
-            origin: Origin::Artifact(reference),
-            ..
-        } => !is_recorded(reference),
-        Step::FetchImage { .. } | Step::Build { .. } => true,
-        _ => false,
-    })
-}
-
 /// Sets what is known before an apply; `steps` are those that it will take.
 pub(super) fn set_planned(
     state: &mut Value,
@@ -49,14 +25,6 @@ pub(super) fn set_planned(
     steps: &[Step],
 ) {
     set_outputs(state, kind, desired, observed);
-    if makes_bytes(desired, observed, steps) && kind == Kind::Artifact {
-        set_open(state, &["sha256", "size_bytes"]);
-    }
-    // A factory whose image nobody has fetched yet does not tell its hash.
-    if makes_bytes(desired, observed, steps) && kind == Kind::Copy && state.get("sha256").is_null()
-    {
-        common::unknown(state, &["sha256", "size_bytes"]);
-    }
     let pushes = steps.iter().any(|step| {
         matches!(
             step,
@@ -76,6 +44,24 @@ pub(super) fn set_planned(
         let mut image = state.get("image").clone();
         image.set("oci", Value::unknown());
         state.set("image", image);
+    }
+}
+
+/// Marks what an apply is the first to learn. What is recorded stays known: an apply takes no other
+/// bytes than those.
+pub(super) fn set_unsettled(state: &mut Value, kind: Kind, desired: &Desired, observed: &Observed) {
+    if desired.has_image() && observed.bytes(desired).is_none() {
+        match kind {
+            Kind::Artifact => set_open(state, &["sha256", "size_bytes"]),
+            Kind::Copy if state.get("sha256").is_null() => {
+                common::unknown(state, &["sha256", "size_bytes"]);
+            }
+            Kind::Copy => {}
+        }
+    }
+    let has_installer = kind == Kind::Artifact && desired.installer_image().is_some();
+    if has_installer && observed.recorded.installer_digest(desired).is_none() {
+        set_open(state, &["installer_image_digest"]);
     }
 }
 

@@ -57,6 +57,12 @@ fn is_given(values: &Value) -> bool {
         .all(|(_, value)| value.is_wholly_known())
 }
 
+/// Unless a person says otherwise, nothing goes that machines may boot from: what uses the ids of the
+/// files is changed after the files are.
+fn keeps(values: &Value) -> bool {
+    values.get("keep_previous").as_bool() != Some(false)
+}
+
 /// Reads an artifact. `services` are those of the provider, once it is configured.
 pub(super) fn artifact(
     values: &Value,
@@ -102,7 +108,7 @@ pub(super) fn artifact(
         local_file: text(values, "local_file"),
         artifact_repository: text(values, "artifact_repository"),
         overwrite: flag(values, "overwrite"),
-        keep_previous: flag(values, "keep_previous"),
+        keep_previous: keeps(values),
         proxmox: targets(values.get("proxmox")),
         installer: installer(values.get("installer")),
     };
@@ -139,7 +145,7 @@ pub(super) fn copy(values: &Value, diagnostics: &mut Diagnostics) -> Read {
         source: handle(source),
         file_name: text(values, "file_name"),
         overwrite: flag(values, "overwrite"),
-        keep_previous: flag(values, "keep_previous"),
+        keep_previous: keeps(values),
         local_file: text(values, "local_file"),
         proxmox: targets(values.get("proxmox")),
     };

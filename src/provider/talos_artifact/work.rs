@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use planner::talos_artifact::{
     self as planner_artifact, Begun, Bytes, ContentKind, Desired, Done, FilePlace, ImagerOutput,
-    Observed, Origin, Source, Step, Tagged,
+    Observed, Origin, Recorded, Source, Step, Tagged,
 };
 use proxmox::{Distribution, Target, Transfer, Watch};
 use registry::{Artifact, Image, Outcome, Pushed};
@@ -82,7 +82,13 @@ impl<'a> ArtifactWork<'a> {
             desired,
             builder,
             deadline: Instant::now() + limit,
-            last: Mutex::new(before),
+            last: Mutex::new(Observed {
+                recorded: Recorded {
+                    done: Some(Vec::new()),
+                    ..before.recorded
+                },
+                ..before
+            }),
             warnings: Mutex::default(),
             slot: AsyncMutex::new(None),
             installer: AsyncMutex::new(None),
@@ -217,10 +223,10 @@ impl<'a> ArtifactWork<'a> {
         let slot = self.slot(&content).await?;
         let fetched = match slot.found().await {
             // What a former run got may be what its source had by mistake: that is asked again.
-            Some(found) if self.check_source(&found, origin).is_ok() => found,
+            Some(found) if self.is_wanted(&found) => found,
             _ => self.fetch_into(origin, &slot).await?,
         };
-        self.check_source(&fetched, origin)?;
+        self.check_build(&fetched, &self.source_of(origin))?;
         *self.slot.lock().await = Some(slot);
         self.last().at_hand = Some(content);
         Ok(Done {
@@ -277,20 +283,58 @@ impl<'a> ArtifactWork<'a> {
         })
     }
 
-    /// The bytes of a copy are those of its source.
-    fn check_source(&self, fetched: &Fetched, origin: &Origin) -> Result<(), Fault> {
+    /// Where bytes come from, for people.
+    fn source_of(&self, origin: &Origin) -> String {
         let Source::Copy(handle) = &self.desired.source else {
+            return origin.to_string();
+        };
+        let path = handle.path.as_ref();
+        let path = path.filter(|path| PathBuf::from(path).is_file());
+        let known = path.or(handle.oci.as_ref()).or(handle.url.as_ref());
+        known.map_or_else(|| origin.to_string(), Clone::clone)
+    }
+
+    /// Whether these are the bytes that all places have, or are to have.
+    fn is_wanted(&self, fetched: &Fetched) -> bool {
+        let wanted = self.last().bytes(self.desired);
+        wanted.is_none_or(|wanted| wanted.sha256 == fetched.sha256)
+    }
+
+    /// Stops where the bytes are not those that all places have: no two places get different ones. What
+    /// an artifact has from its own source is what the next plan wants everywhere; a copy waits until
+    /// its source says so.
+    fn check_build(&self, fetched: &Fetched, from: &str) -> Result<(), Fault> {
+        let mut last = self.last();
+        let Some(wanted) = last.bytes(self.desired) else {
             return Ok(());
         };
-        match &handle.sha256 {
-            Some(wanted) if *wanted != fetched.sha256 => Err(images::Error::Checksum {
-                place: origin.to_string(),
-                found: fetched.sha256.clone(),
-                wanted: wanted.clone(),
-            }
-            .into()),
-            _ => Ok(()),
+        if wanted.sha256 == fetched.sha256 {
+            return Ok(());
         }
+        let what = match &self.desired.source {
+            Source::Copy(_) => {
+                return Err(images::Error::Checksum {
+                    place: from.to_owned(),
+                    found: fetched.sha256.clone(),
+                    wanted: wanted.sha256,
+                }
+                .into());
+            }
+            Source::Factory { id, .. } => format!("the image of schematic {id}"),
+            Source::Imager(_) => "the image".to_owned(),
+        };
+        last.recorded.note_bytes(self.desired, bytes(fetched));
+        Err(Fault::Refused {
+            why: format!(
+                "{from} gives {what} with other bytes by now: SHA-256 {}, and {} is what was made before; \
+                 nothing was written",
+                fetched.sha256, wanted.sha256
+            ),
+            hint: "run plan again: the next plan replaces the image at every place, so that all of them \
+                   have the same one."
+                .to_owned(),
+            place: None,
+        })
     }
 
     async fn fetch_url(
@@ -433,6 +477,8 @@ impl<'a> ArtifactWork<'a> {
             self.last().installer_at_hand = Some(content);
             return Ok(done);
         }
+        self.last().recorded.builds.extend(done.build.clone());
+        self.check_build(&fetched, &format!("the imager {}", inputs.imager))?;
         *self.slot.lock().await = Some(slot);
         self.last().at_hand = Some(content);
         Ok(Done {
@@ -608,18 +654,40 @@ impl<'a> ArtifactWork<'a> {
             fact.is_some_and(|seen| seen.files.contains_key(&place.volume))
         });
         let transfer = Transfer::Download {
-            url,
+            url: url.clone(),
             sha256: Some(wanted.sha256.clone()),
             compression: None,
             is_certificate_verified: true,
             size_bytes: Some(wanted.size_bytes),
         };
-        self.place(place, transfer, replaces).await?;
+        if let Err(fault) = self.place(place, transfer, replaces).await {
+            return Err(self.other_download(fault, &url, &wanted).await);
+        }
         Ok(Done {
             is_changed: replaces || !was_there,
             bytes: Some(wanted),
             ..Done::default()
         })
+    }
+
+    /// What it means that a node got other bytes than it was told: the source has them, or they were
+    /// changed on their way to the node.
+    async fn other_download(&self, fault: Fault, url: &str, wanted: &Bytes) -> Fault {
+        let Some(got) = fault.arrived() else {
+            return fault;
+        };
+        if let Source::Copy(_) = &self.desired.source {
+            return images::Error::Checksum {
+                place: url.to_owned(),
+                found: got.to_owned(),
+                wanted: wanted.sha256.clone(),
+            }
+            .into();
+        }
+        match self.hash_url(url).await {
+            Ok(fetched) => self.check_build(&fetched, url).err().unwrap_or(fault),
+            Err(_) => fault,
+        }
     }
 
     /// Where the image lies on this machine.
@@ -825,11 +893,9 @@ fn bytes(fetched: &Fetched) -> Bytes {
     }
 }
 
+/// As Proxmox calls it.
 fn content(kind: ContentKind) -> proxmox::ContentKind {
-    match kind {
-        ContentKind::Iso => proxmox::ContentKind::Iso,
-        ContentKind::Import => proxmox::ContentKind::Import,
-    }
+    kind.as_str().parse().expect("both have Proxmox' words")
 }
 
 fn done(pushed: &Pushed) -> Done {
@@ -928,7 +994,12 @@ impl Work for ArtifactWork<'_> {
             Step::CopyInstaller { from, place, .. } => self.copy_installer(from, place).await?,
             Step::PublishArtifact { place, replaces } => self.publish(place, *replaces).await?,
             Step::AskInstaller { from } => self.ask_installer(from).await?,
-            Step::AdoptTag { .. } => Done::default(),
+            Step::AdoptTag { place, .. } => Done {
+                bytes: (self.desired.artifact.as_ref() == Some(place))
+                    .then(|| self.last().bytes(self.desired))
+                    .flatten(),
+                ..Done::default()
+            },
             Step::AdoptLocal { .. } => Done {
                 bytes: Some(self.bytes()?),
                 ..Done::default()
@@ -945,6 +1016,8 @@ impl Work for ArtifactWork<'_> {
         };
         let mut last = self.last();
         last.recorded.note(self.desired, step, &done);
+        let account = last.recorded.done.get_or_insert_default();
+        account.push(step.to_string());
         // What was left to another object is noted as that one's.
         if !matches!(step, Step::RemoveOld { .. } | Step::RemoveLocal { .. }) {
             self.context.places.note(&self.id, &mut last.recorded);

@@ -1,6 +1,8 @@
 //! Files on storages.
 
-use super::{Finding, problem};
+use std::collections::BTreeMap;
+
+use super::{Finding, other_build, problem};
 use crate::{
     facts::Fact,
     talos_artifact::{
@@ -49,17 +51,20 @@ pub(super) fn files(
         let at = place(nodes, true);
         found.extend(file(desired, observed, &index, target, &at, seen));
         let known = recorded(desired, observed, &target.storage, first);
-        let known = known.filter(|file| file.content == desired.content());
+        let known = known.filter(|file| is_current(desired, observed, file));
+        let mut silent = Silent::default();
         for node in &target.nodes {
             // One that saw the file before is only silent now.
             let was_served = known.is_some_and(|file| file.seen_from.contains(node));
             if let (Some(Fact::Unknown(why)), false) = (facts(node), was_served) {
-                found.push(Finding::unseen(silent(target, node, why)).open());
+                silent.add(true, why, node);
             }
         }
+        found.extend(silent.findings(target));
         return;
     }
     let mut unlooked = Vec::new();
+    let mut silent = Silent::default();
     for node in &target.nodes {
         match facts(node) {
             Some(Fact::Known(seen)) => {
@@ -67,22 +72,18 @@ pub(super) fn files(
                 found.extend(file(desired, observed, &index, target, &at, seen));
             }
             Some(Fact::Unknown(why)) => {
-                let sentence = silent(target, node, why);
                 let is_there = recorded(desired, observed, &target.storage, node)
-                    .is_some_and(|file| file.content == desired.content());
-                found.push(if is_there {
-                    Finding::unseen(sentence).open()
-                } else {
-                    Finding::waits(sentence)
-                });
+                    .is_some_and(|file| is_current(desired, observed, file));
+                silent.add(is_there, why, node);
             }
             None => unlooked.push(node.clone()),
         }
     }
+    found.extend(silent.findings(target));
     // What nobody looked at is as the record says.
     unlooked.retain(|node| {
         recorded(desired, observed, &target.storage, node)
-            .is_none_or(|file| file.content != desired.content())
+            .is_none_or(|file| !is_current(desired, observed, file))
     });
     let Some(first) = unlooked.first() else {
         return;
@@ -90,6 +91,7 @@ pub(super) fn files(
     let other = recorded(desired, observed, &target.storage, first);
     if let Some(other) = other
         && !desired.overwrite
+        && !(other.is_ours && other.content == desired.content())
     {
         found.push(same_name(desired, target, &other.node));
         return;
@@ -102,11 +104,36 @@ pub(super) fn files(
     )));
 }
 
-fn silent(target: &Target, node: &str, why: &str) -> String {
-    format!(
-        "storage {} on {node} does not answer: {why}",
-        target.storage
-    )
+/// Whether a recorded file is the wanted image: its content, and the bytes that all places have.
+fn is_current(desired: &Desired, observed: &Observed, file: &RecordedFile) -> bool {
+    let wanted = observed.bytes(desired);
+    let is_same = wanted.is_none_or(|bytes| bytes.sha256 == file.bytes.sha256);
+    file.content == desired.content() && is_same
+}
+
+/// Nodes that do not answer for a storage: by whether they have the image as far as is known, and by
+/// the reason, which is said once for all.
+#[derive(Default)]
+struct Silent<'a>(BTreeMap<(bool, &'a str), Vec<String>>);
+
+impl<'a> Silent<'a> {
+    fn add(&mut self, is_there: bool, why: &'a str, node: &str) {
+        let nodes = self.0.entry((is_there, why)).or_default();
+        nodes.push(node.to_owned());
+    }
+
+    fn findings(self, target: &Target) -> Vec<Finding> {
+        let told = self.0.into_iter().map(|((is_there, why), nodes)| {
+            let (storage, nodes) = (&target.storage, listed(&nodes));
+            let sentence = format!("storage {storage} on {nodes} does not answer: {why}");
+            if is_there {
+                Finding::unseen(sentence).open()
+            } else {
+                Finding::waits(sentence)
+            }
+        });
+        told.collect()
+    }
 }
 
 /// What the cluster is known not to have.
@@ -192,7 +219,21 @@ fn file(
             .unwrap_or_else(|| Finding::step(transfer(target, place.clone(), replaces)))
     };
     match (size, same, recorded) {
-        (Some(size), Some(same), _) if size == same.bytes.size_bytes => None,
+        (Some(size), Some(same), _) if size == same.bytes.size_bytes => {
+            if is_current(desired, observed, same) {
+                return None;
+            }
+            let sentence = other_build(
+                &format!("{who}: {volid}"),
+                &same.bytes,
+                place.bytes.as_ref(),
+            );
+            Some(if same.is_ours || desired.overwrite {
+                write(true).because(sentence)
+            } else {
+                same_name(desired, target, node).because(sentence)
+            })
+        }
         (Some(size), Some(same), _) => {
             let sentence = format!(
                 "{who}: {volid} has {size} bytes instead of {}",

@@ -1,6 +1,6 @@
 //! The file on this machine.
 
-use super::Finding;
+use super::{Finding, other_build};
 use crate::{
     facts::Fact,
     talos_artifact::{
@@ -17,6 +17,16 @@ pub(super) fn local(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let write = || Finding::step(Step::WriteLocal { path: path.clone() });
     let seen = observed.local.get(path);
     let recorded = observed.recorded.local(path);
+    if let Some(Fact::Known(Some(seen))) = seen
+        && seen.is_directory
+    {
+        let detail = format!("{path} is a directory. Give the path of the file itself.");
+        return Some(Finding::refuses(
+            &["local_file"],
+            "A directory has this name",
+            detail,
+        ));
+    }
     let Some(recorded) = recorded.filter(|local| local.content == desired.content()) else {
         return Some(match seen {
             // What we wrote for former content is replaced.
@@ -36,7 +46,12 @@ pub(super) fn local(desired: &Desired, observed: &Observed) -> Option<Finding> {
                 return Some(write().because(format!("{path} has {is} bytes instead of {was}")));
             }
             let is_same = seen.sha256.as_ref().is_none_or(|it| *it == wanted.sha256);
-            (!is_same).then(|| write().because(format!("{path} has other content")))
+            if !is_same {
+                return Some(write().because(format!("{path} has other content")));
+            }
+            let bytes = observed.bytes(desired)?;
+            (bytes.sha256 != wanted.sha256)
+                .then(|| write().because(other_build(path, wanted, Some(&bytes))))
         }
         Fact::Known(None) => {
             let is_alone = desired.targets.is_empty() && desired.artifact.is_none();

@@ -10,7 +10,7 @@ mod tag;
 
 use super::{
     desired::{Desired, Source},
-    observed::Observed,
+    observed::{Bytes, Observed},
     recorded::Recorded,
     step::Step,
 };
@@ -78,6 +78,16 @@ impl Finding {
     fn because(self, drift: String) -> Self {
         Self { drift, ..self }
     }
+}
+
+/// That a place has the image as it was built another time than everywhere else.
+fn other_build(place: &str, has: &Bytes, wanted: Option<&Bytes>) -> String {
+    let short = |bytes: &Bytes| bytes.sha256.get(..12).unwrap_or(&bytes.sha256).to_owned();
+    format!(
+        "{place} is another build of the image (SHA-256 {}… instead of {}…)",
+        short(has),
+        wanted.map(short).unwrap_or_default()
+    )
 }
 
 fn problem(is_error: bool, place: &[&str], summary: &str, detail: String) -> Problem {

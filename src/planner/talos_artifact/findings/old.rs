@@ -11,11 +11,12 @@ pub(super) fn old(desired: &Desired, observed: &Observed, found: &mut Vec<Findin
     let is_open = found
         .iter()
         .any(|finding| !finding.waits.is_empty() || finding.refusal.is_some());
-    if desired.keep_previous || is_open {
+    if is_open {
         return;
     }
     for file in &observed.recorded.files {
-        if !desired.wants(file) && file.is_ours {
+        let is_kept = desired.keep_previous && desired.is_followed(file);
+        if !desired.wants(file) && file.is_ours && !is_kept {
             found.extend(remove(observed, file).map(Finding::step));
             found.extend(exchanged(observed, file).map(|detail| Finding {
                 warning: Some(problem(false, &["proxmox"], EXCHANGED, detail)),
@@ -104,6 +105,14 @@ pub fn forget_unreachable(desired: &Desired, observed: &mut Observed) -> Vec<Str
 }
 
 impl Desired {
+    /// Whether a node that has this file gets another one instead: guests on it may boot from this one
+    /// until they are told of the other.
+    fn is_followed(&self, file: &RecordedFile) -> bool {
+        let has = |node: &String| *node == file.node || file.seen_from.contains(node);
+        let mut nodes = self.targets.iter().flat_map(|target| &target.nodes);
+        self.has_image() && nodes.any(has)
+    }
+
     /// Whether a recorded file is one that should be there.
     pub(in crate::talos_artifact) fn wants(&self, file: &RecordedFile) -> bool {
         self.has_image()

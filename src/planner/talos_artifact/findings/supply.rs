@@ -57,39 +57,69 @@ fn origin(desired: &Desired, observed: &Observed) -> Result<Step, String> {
     };
     match &desired.source {
         Source::Copy(_) => Ok(fetch(Origin::Handle)),
-        Source::Factory { url, id, .. } => match observed.schematic(url, id) {
-            Some(Fact::Unknown(why)) => Err(format!(
-                "the factory {} does not answer: {why}",
-                url.as_str()
-            )),
-            _ => Ok(fetch(Origin::Factory(
-                desired.image_url().unwrap_or_default(),
-            ))),
-        },
-        Source::Imager(_) => made(desired, observed).map(|known| match known {
-            Some(origin) => fetch(origin),
-            None => Step::Build {
-                output: desired.imager_output().unwrap_or(ImagerOutput::Iso),
-                platform: desired.variant.platform.clone(),
+        Source::Factory { url, id, .. } => match in_registry(desired, observed) {
+            Ok(Some(origin)) => Ok(fetch(origin)),
+            // Ours lie there, or nobody knows which bytes do.
+            Err(waits) if is_registered(desired, observed) => Err(waits),
+            Err(waits) if observed.bytes(desired).is_none() => Err(waits),
+            _ => match observed.schematic(url, id) {
+                Some(Fact::Unknown(why)) => Err(format!(
+                    "the factory {} does not answer: {why}",
+                    url.as_str()
+                )),
+                _ => Ok(fetch(Origin::Factory(
+                    desired.image_url().unwrap_or_default(),
+                ))),
             },
-        }),
+        },
+        Source::Imager(_) => {
+            let origin = match in_file(desired, observed) {
+                Some(path) => Some(path),
+                None => in_registry(desired, observed)?,
+            };
+            Ok(origin.map_or_else(
+                || Step::Build {
+                    output: desired.imager_output().unwrap_or(ImagerOutput::Iso),
+                    platform: desired.variant.platform.clone(),
+                },
+                fetch,
+            ))
+        }
     }
 }
 
-/// Where an image of the imager lies already; nothing is built that is somewhere, or may be.
-fn made(desired: &Desired, observed: &Observed) -> Result<Option<Origin>, String> {
-    if let Some(path) = &desired.local_file
-        && let Some(Fact::Known(Some(seen))) = observed.local.get(path)
-        && let Some(recorded) = observed.recorded.local(path)
-        && recorded.content == desired.content()
+/// The file on this machine, where it is what we wrote and what is wanted: an image of the imager is
+/// not made twice.
+fn in_file(desired: &Desired, observed: &Observed) -> Option<Origin> {
+    let path = desired.local_file.as_ref()?;
+    let seen = observed.local.get(path)?.known()?.as_ref()?;
+    let recorded = observed.recorded.local(path)?;
+    let is_ours = recorded.content == desired.content()
         && seen.sha256.as_ref() == Some(&recorded.bytes.sha256)
-    {
-        return Ok(Some(Origin::Path(path.clone())));
-    }
+        && observed.bytes(desired).as_ref() == Some(&recorded.bytes);
+    is_ours.then(|| Origin::Path(path.clone()))
+}
+
+/// Whether an apply of ours left the image in the registry.
+fn is_registered(desired: &Desired, observed: &Observed) -> bool {
+    let place = desired.artifact.as_ref();
+    let recorded = place.and_then(|place| observed.recorded.tag(place));
+    recorded.is_some_and(|tag| tag.content == desired.content())
+}
+
+/// The artifact in the registry with the bytes that are wanted; an error if it may be there.
+fn in_registry(desired: &Desired, observed: &Observed) -> Result<Option<Origin>, String> {
     let Some(place) = &desired.artifact else {
         return Ok(None);
     };
-    if let Some(seen) = observed.artifact(desired) {
+    let wanted = observed.bytes(desired);
+    let is_wanted = |sha256: Option<&String>| {
+        let bytes = wanted.as_ref();
+        bytes.is_none_or(|bytes| sha256.is_none_or(|sha256| *sha256 == bytes.sha256))
+    };
+    if let Some(seen) = observed.artifact(desired)
+        && is_wanted(seen.sha256.as_ref())
+    {
         let reference = format!("{}@{}", place.repository, seen.digest);
         return Ok(Some(Origin::Artifact(reference)));
     }

@@ -6,7 +6,7 @@ use crate::{
     talos_artifact::{
         desired::{Desired, Installer, Source, Tagged},
         imager::ImagerOutput,
-        observed::Observed,
+        observed::{Bytes, Observed, TagSeen},
         step::Step,
     },
 };
@@ -30,7 +30,15 @@ pub(super) fn artifact(desired: &Desired, observed: &Observed) -> Option<Finding
             ),
         )
     };
-    tag(observed, place, &content, false, publish, refuse)
+    let bytes = observed.bytes(desired);
+    tag(
+        observed,
+        place,
+        (&content, bytes.as_ref()),
+        false,
+        publish,
+        refuse,
+    )
 }
 
 pub(super) fn installer(desired: &Desired, observed: &Observed) -> Option<Finding> {
@@ -75,7 +83,8 @@ pub(super) fn installer(desired: &Desired, observed: &Observed) -> Option<Findin
             _ => write(*overwrite_tag),
         });
     }
-    tag(observed, place, &content, *overwrite_tag, write, refuse)
+    let wanted = (&*content, None);
+    tag(observed, place, wanted, *overwrite_tag, write, refuse)
 }
 
 /// The digest of the factory's installer, where it is used as it is.
@@ -113,11 +122,27 @@ fn push(wanted: &Installer, observed: &Observed, content: &str, replaces: bool) 
     }
 }
 
+/// The same image, built another time: whoever takes it from there has other bytes than we have.
+fn other_build(place: &Tagged, seen: &TagSeen, bytes: Option<&Bytes>) -> Finding {
+    Finding::refuses(
+        &["artifact_repository"],
+        "A tag leads to another build of the image",
+        format!(
+            "{place} leads to {}, the same image with other bytes: SHA-256 {}, and this resource has {}. \
+             To take that one everywhere, replace this resource (-replace=ADDRESS). To keep this one, \
+             remove the tag there, or take another repository.",
+            seen.digest,
+            seen.sha256.as_deref().unwrap_or_default(),
+            bytes.map(|bytes| &*bytes.sha256).unwrap_or_default()
+        ),
+    )
+}
+
 /// A tag against the record: what it should lead to, and what to do when it does not.
 fn tag(
     observed: &Observed,
     place: &Tagged,
-    content: &str,
+    (content, bytes): (&str, Option<&Bytes>),
     overwrites: bool,
     write: impl Fn(bool) -> Finding,
     refuse: impl Fn(&str) -> Finding,
@@ -180,6 +205,12 @@ fn tag(
         }
         (None, Some(same)) => Some(restore(&same.digest).because(format!("tag {place} is gone"))),
         (Some(seen), None) if seen.content.as_deref() == Some(content) => {
+            let is_other_build = bytes
+                .zip(seen.sha256.as_ref())
+                .is_some_and(|(bytes, sha256)| bytes.sha256 != *sha256);
+            if is_other_build {
+                return Some(other_build(place, seen, bytes));
+            }
             Some(Finding::step(Step::AdoptTag {
                 place: place.clone(),
                 digest: seen.digest.clone(),

@@ -4,8 +4,8 @@ use crate::{
     facts::Fact,
     problem::Problems,
     talos_artifact::{
-        Absent, Begun, Bytes, Desired, InstallerWish, Observed, Recorded, StorageSeen, TagSeen,
-        Wish, announce_creation, drift,
+        Absent, Begun, Bytes, Desired, InstallerWish, LocalSeen, Observed, Recorded, StorageSeen,
+        TagSeen, Wish, announce_creation, drift,
         fixture::{File, World, bytes, copy_wish, handle, imager_wish, proxmox, read, told, wish},
         forget_unreachable, left_by_removal, plan, plan_removal, status,
     },
@@ -118,10 +118,10 @@ fn a_file_that_is_gone_or_other_is_drift_and_is_mended() {
         &[],
         other,
         &expect![[r#"
-            drift: pve03: resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 1051
+            drift: pve03: resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 4295927866903
             fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
             upload resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso on pve03, in place of another
-            status: pve03: resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 1051"#]],
+            status: pve03: resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 4295927866903"#]],
     );
     expect![[r#"
         fetch the image from https://factory.talos.dev/image/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515/v1.11.5/nocloud-amd64.iso
@@ -238,6 +238,16 @@ fn former_files_stay_if_that_is_wanted_or_something_is_missing() {
         ..newer.clone()
     }));
     assert_eq!(keeping.files.len(), 6);
+    // What is wanted nowhere any more is not kept for anybody.
+    keeping.run(&read(&Wish {
+        keep_previous: true,
+        proxmox: vec![proxmox("resources", &["pve01", "pve02"])],
+        ..newer.clone()
+    }));
+    assert_eq!(keeping.files.len(), 4);
+    // Said later, the former ones go.
+    keeping.run(&read(&newer));
+    assert_eq!(keeping.files.len(), 3);
     let mut partly = world;
     partly.down.insert("pve02".to_owned());
     partly.run(&read(&newer));
@@ -339,9 +349,9 @@ fn a_file_that_was_there_is_taken_over_by_its_size_and_never_removed() {
         file.size = 12;
     }
     expect![[r#"
-        drift: resources (shared): resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 1051
+        drift: resources (shared): resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 4295927866903
         refused at file_name: Another image has this name
-        status: resources (shared): resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 1051"#]].assert_eq(&world.told(&desired));
+        status: resources (shared): resources:iso/talos-v1.11.5-nocloud-amd64-ce4c9805.iso has 12 bytes instead of 4295927866903"#]].assert_eq(&world.told(&desired));
 }
 
 #[test]
@@ -403,7 +413,7 @@ fn a_storage_that_cannot_take_it_is_named() {
     world.run(&desired);
     expect![[r#"
         refused at proxmox.0.storage: The storage is full
-        status: Storage resources has 7 bytes free, the image has 1051."#]]
+        status: Storage resources has 7 bytes free, the image has 4295927866903."#]]
     .assert_eq(&world.told(&desired));
 }
 
@@ -539,10 +549,10 @@ fn a_local_file_that_is_missing_builds_nothing() {
     };
     world.local.insert("/srv/talos.iso".to_owned(), file);
     expect![[r#"
-        drift: /srv/talos.iso has 3 bytes instead of 1098
+        drift: /srv/talos.iso has 3 bytes instead of 4295527715589
         fetch the image from ghcr.io/sulibot/talos-images@sha256:93bf7aa1932d61a8862141a4f34f9cbeac57a478add6b1f8b4c3e3be9759594b
         write the image to /srv/talos.iso
-        status: /srv/talos.iso has 3 bytes instead of 1098"#]]
+        status: /srv/talos.iso has 3 bytes instead of 4295527715589"#]]
     .assert_eq(&world.told(&desired));
     expect![[r#"
         fetch the image from ghcr.io/sulibot/talos-images@sha256:93bf7aa1932d61a8862141a4f34f9cbeac57a478add6b1f8b4c3e3be9759594b
@@ -654,6 +664,25 @@ fn a_local_file_of_somebody_else_stays() {
         write the image to /srv/other.iso
         remove /srv/talos.iso"#]].assert_eq(&world.run(&moved));
     assert_eq!(world.told(&moved), "status: ready");
+}
+
+#[test]
+fn a_directory_is_no_place_for_the_file() {
+    let desired = read(&Wish {
+        local_file: Some("/etc".to_owned()),
+        ..wish()
+    });
+    let mut observed = World::new(&["resources"]).observe(&desired);
+    let seen = LocalSeen {
+        is_directory: true,
+        ..LocalSeen::default()
+    };
+    observed
+        .local
+        .insert("/etc".to_owned(), Fact::Known(Some(seen)));
+    let refusals = plan(&desired, &observed).refusals;
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].place, ["local_file"]);
 }
 
 #[test]

@@ -181,8 +181,8 @@ fn a_raw_schematic_is_the_whole_content() {
         raw.clone(),
         |wish| wish.schematic = text("customisation: {}\nx: y"),
         &expect![[r#"
-            E schematic: Invalid schematic: line 1, column 1: field customisation is unknown in a schematic; did you mean customization?
-            E schematic: Invalid schematic: line 2, column 1: field x is unknown in a schematic; there are owner, overlay, customization."#]],
+            E schematic: Invalid schematic: line 1, column 1: field customisation is unknown in a schematic (did you mean customization?).
+            E schematic: Invalid schematic: line 2, column 1: field x is unknown in a schematic (there are owner, overlay, customization)."#]],
     );
     let args = "customization: {extraKernelArgs: [talos.platform=metal]}";
     check(
@@ -565,6 +565,44 @@ fn what_a_copy_takes_from_its_source_is_checked() {
         problems.0.len()
     };
     assert_eq!(faults(source.clone()), 0);
+    let with = |member: fn(&mut Handle, String), text: &str| {
+        let mut source = source.clone();
+        member(&mut source, text.to_owned());
+        faults(source)
+    };
+    let digest = format!("ghcr.io/x/images@sha256:{}", "a".repeat(64));
+    for (member, good, bad) in [
+        (
+            (|source, text| source.url = Some(text)) as fn(&mut Handle, String),
+            "http://[::1]:8080/x.iso",
+            &[
+                "ftp://x/y.iso",
+                "https:///x.iso",
+                "https://x/my image.iso",
+                "",
+            ][..],
+        ),
+        (
+            |source, text| source.oci = Some(text),
+            &digest,
+            &[
+                "ghcr.io/x/images",
+                "images:v1",
+                "ghcr.io/x/images@sha256:aa",
+            ],
+        ),
+        (|source, text| source.path = Some(text), "x.iso", &["", " "]),
+        (
+            |source, text| source.sha256 = Some(text),
+            &"0a".repeat(32),
+            &["", "0A", "sha256:00"],
+        ),
+    ] {
+        assert_eq!(with(member, good), 0, "{good}");
+        for text in bad {
+            assert_eq!(with(member, text), 1, "{text}");
+        }
+    }
     for name in [
         None,
         Some("../my image.iso"),

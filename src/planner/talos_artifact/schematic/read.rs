@@ -161,7 +161,7 @@ impl Reader {
                 |near| format!("did you mean {near}?"),
             );
             self.faults
-                .push(key.fault(format!("field {name} is unknown in {what}; {known}")));
+                .push(key.fault(format!("field {name} is unknown in {what} ({known})")));
         }
     }
 
@@ -254,7 +254,7 @@ impl Reader {
         found.unwrap_or_else(|| {
             let all: Vec<&str> = all.iter().map(|word| name(*word)).collect();
             let near = nearest(text, all.iter().copied())
-                .map(|near| format!("; did you mean {near}?"))
+                .map(|near| format!(" (did you mean {near}?)"))
                 .unwrap_or_default();
             self.faults
                 .push(node.fault(format!("\"{text}\" is none of {}{near}", all.join(", "))));

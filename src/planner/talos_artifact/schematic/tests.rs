@@ -211,12 +211,12 @@ fn faults(yaml: &str) -> String {
 #[test]
 fn names_every_fault_with_its_place() {
     expect![[r#"
-        line 1, column 1: field customisation is unknown in a schematic; did you mean customization?
-        line 3, column 3: field extraKernelArg is unknown in customization; did you mean extraKernelArgs?
+        line 1, column 1: field customisation is unknown in a schematic (did you mean customization?)
+        line 3, column 3: field extraKernelArg is unknown in customization (did you mean extraKernelArgs?)
         line 5, column 12: a whole number from 0 to 255 is wanted, not "300"
         line 6, column 14: text is wanted, not a list
-        line 7, column 3: field customExtensions is unknown in customization; did you mean systemExtensions?
-        line 8, column 15: "sdboot" is none of none, dual-boot, sd-boot, grub; did you mean sd-boot?"#]].assert_eq(&faults(
+        line 7, column 3: field customExtensions is unknown in customization (did you mean systemExtensions?)
+        line 8, column 15: "sdboot" is none of none, dual-boot, sd-boot, grub (did you mean sd-boot?)"#]].assert_eq(&faults(
         "customisation: {}\ncustomization:\n  extraKernelArg: [a]\n  meta:\n    - key: 300\n      value: [a]\n  \
          customExtensions: []\n  bootloader: sdboot\n",
     ));
