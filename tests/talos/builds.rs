@@ -1,6 +1,6 @@
 //! A factory that builds the same schematic anew, with other bytes: one resource has one SHA-256.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use tests::{Outcome, Run};
 
@@ -18,13 +18,22 @@ fn both(scene: &Scene, lines: &str) -> Outcome {
     ))
 }
 
-/// What lies on storages, as SHA-256.
-fn hashes(scene: &Scene) -> Result<BTreeSet<String>, std::io::Error> {
-    let files = scene.proxmox.files();
-    let hash = |path: &std::path::PathBuf| {
-        std::fs::read(path).map(|bytes| registry::Digest::of(&bytes).hex())
-    };
-    files.iter().map(hash).collect()
+/// Where the image lies.
+fn places(scene: &Scene) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
+    let name = name(scene)?;
+    let own = ["pve01", "pve02", "pve03"].map(|node| (node, OWN));
+    let all = own.into_iter().chain([("pve01", SHARED)]);
+    let paths = all.map(|(node, storage)| scene.proxmox.path(node, storage, "iso", &name));
+    Ok(paths.filter(|path| path.exists()).collect())
+}
+
+/// What lies there, as SHA-256.
+fn hashes(scene: &Scene) -> Result<BTreeSet<String>, Box<dyn std::error::Error>> {
+    let mut hashes = BTreeSet::new();
+    for path in places(scene)? {
+        hashes.insert(registry::Digest::of(&std::fs::read(path)?).hex());
+    }
+    Ok(hashes)
 }
 
 fn name(scene: &Scene) -> Result<String, Box<dyn std::error::Error>> {
@@ -37,8 +46,8 @@ fn refused(scene: &Scene) -> Result<Run, Box<dyn std::error::Error>> {
     let before = scene.state("sha256")?;
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("with other bytes by now");
-    apply.expect_says("run plan again");
+    apply.expect_says("has other bytes by now");
+    apply.expect_says("Run plan again");
     assert_eq!(scene.state("sha256")?, before);
     assert_eq!(hashes(scene)?.len(), 1, "nothing was written");
     scene.changes()
@@ -118,11 +127,13 @@ fn a_registry_has_the_image_for_the_next_one_and_after_a_loss() -> Outcome {
     scene.desk.apply()?.expect_ok();
     scene.desk.expect_no_change()?;
     // Another machine, another state.
+    let places = places(&scene)?;
     scene
         .desk
         .run(&["state", "rm", "talos_artifact.image"])?
         .expect_ok();
-    for path in scene.proxmox.files() {
+    assert_eq!(places.len(), 3);
+    for path in places {
         std::fs::remove_file(path)?;
     }
     scene.desk.apply()?.expect_ok();

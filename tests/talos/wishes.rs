@@ -44,6 +44,11 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
             "  proxmox {\n    storage = \"rbd-vm\"\n    nodes = [\"pve01\"]\n  }",
             "rbd-vm",
         ),
+        (
+            "  overlay {\n    image = \"siderolabs/sbc-raspberrypi\"\n    name = \"rpi_generik\"\n  }",
+            "offers rpi_generic: did you mean that?",
+        ),
+        ("  local_file = \"/etc\"", "A directory has this name"),
         ("  extensions = [null]", "An element is null"),
         ("  meta = { \"10\" = null }", "An element is null"),
         (

@@ -326,7 +326,7 @@ impl<'a> ArtifactWork<'a> {
         last.recorded.note_bytes(self.desired, bytes(fetched));
         Err(Fault::Refused {
             why: format!(
-                "{from} gives {what} with other bytes by now: SHA-256 {}, and {} is what was made before; \
+                "{what} has other bytes by now: {from} gives SHA-256 {}, and {} is what was made before; \
                  nothing was written",
                 fetched.sha256, wanted.sha256
             ),
