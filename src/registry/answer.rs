@@ -119,6 +119,21 @@ pub(crate) async fn refusal(mut response: Response) -> Refusal {
     Refusal::parse(&body)
 }
 
+/// Longest answer that is read where it is no image, in bytes. A page of a registry's tags has some thousand.
+const WHOLE: usize = 8 * 1024 * 1024;
+
+/// A body in JSON; `None` if it is longer than any of a registry.
+pub(crate) async fn whole(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > WHOLE {
+            return Ok(None);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Some(body))
+}
+
 /// The error of an answer that is no success. `who` asked.
 pub(crate) async fn error(response: Response, errand: Errand, who: String) -> Error {
     let status = response.status();

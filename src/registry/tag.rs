@@ -266,13 +266,13 @@ impl Registries {
                 _ => return Err(self.unwanted(&call, response).await),
             }
             let next = next_page(response.headers());
-            let body = response
-                .bytes()
+            let body = answer::whole(response)
                 .await
                 .map_err(|source| Error::Unreachable {
                     errand: call.errand(),
                     source,
                 })?;
+            let body = body.unwrap_or_default();
             let page: Page = serde_json::from_slice(&body).map_err(|_| Error::Protocol {
                 errand: call.errand(),
                 what: "it is no list of tags".to_owned(),

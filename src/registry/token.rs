@@ -173,7 +173,8 @@ impl Service<'_> {
             let error = answer::error(response, errand.clone(), credentials.who()).await;
             return Err(error);
         }
-        let body = zeroize::Zeroizing::new(response.bytes().await.map_err(unreachable)?.to_vec());
+        let body = answer::whole(response).await.map_err(unreachable)?;
+        let body = zeroize::Zeroizing::new(body.unwrap_or_default());
         let no_token = || Error::Protocol {
             errand: errand.clone(),
             what: "its token service gives no token".to_owned(),
