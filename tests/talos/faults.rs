@@ -81,13 +81,19 @@ fn a_factory_with_a_fault_of_its_own_is_asked_again() -> Outcome {
 
 #[test]
 fn an_expired_token_is_said() -> Outcome {
-    let scene = Scene::made(&on_shared())?;
+    let scene = Scene::made(&format!("{}  forget_unreachable = true\n", on_shared()))?;
     scene.proxmox.expire_token("root@pam!lab");
     // Else a nightly plan would find nothing, for ever.
     let plan = scene.desk.plan()?;
     assert_eq!(plan.code, 1, "{plan}");
     plan.expect_says("refuses the login");
     plan.expect_says("expired");
+    // A storage that is gone for good is another matter: nothing is forgotten.
+    let destroy = ["destroy", "-auto-approve", "-no-color", "-refresh=false"];
+    let destroy = scene.desk.run(&destroy)?;
+    assert_ne!(destroy.code, 0, "{destroy}");
+    destroy.expect_says("refuses the login");
+    assert_eq!(scene.state("status")?, "ready");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     desired::{Desired, Tagged},
-    observed::{Begun, Observed},
+    observed::Observed,
     step::{FilePlace, Step},
 };
 
@@ -46,7 +46,7 @@ impl Agreed<'_> {
             Step::AdoptFile(place) => self.file(place, |_| true),
             Step::Upload { place, replaces } | Step::DownloadByNode { place, replaces } => {
                 // Of a file that a killed run wrote, only an apply learns whether it is whole.
-                let is_begun = self.now.begun.contains(&begun(place));
+                let is_begun = self.now.begun.contains(&place.begun());
                 let may_replace = self.desired.overwrite || is_begun;
                 self.file(place, |known| match known {
                     Step::Upload { replaces: too, .. }
@@ -142,16 +142,6 @@ fn moves(step: &Step) -> bool {
             | Step::CopyInstaller { replaces: true, .. }
             | Step::PublishArtifact { replaces: true, .. }
     )
-}
-
-/// How a run notes a file that it begins to write.
-fn begun(place: &FilePlace) -> Begun {
-    let node = place.nodes.first().filter(|_| !place.is_shared);
-    Begun {
-        storage: place.storage.clone(),
-        node: node.cloned().unwrap_or_default(),
-        volume: place.volume.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -101,8 +101,9 @@ impl fmt::Display for ContentKind {
 const LONGEST_NAME: usize = 255;
 
 /// What Proxmox makes of a name: no path, and a `_` for every sign that it does not know
-/// (pve-storage 9.1, `Storage.pm`).
-pub fn normalised(name: &str) -> String {
+/// (pve-storage 9.1, `Storage.pm`). Whoever speaks to Proxmox has this rule too, for any name; here it
+/// only tells why a name is refused.
+fn normalised(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     name.chars()
         .map(|char| match char {

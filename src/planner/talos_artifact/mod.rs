@@ -24,7 +24,7 @@ mod wish;
 pub use announced::unannounced;
 pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
-pub use file::{ContentKind, Format, normalised, volid};
+pub use file::{ContentKind, Format, volid};
 pub use findings::{EXCHANGED, forget_unreachable};
 pub use imager::{
     ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,

@@ -186,9 +186,6 @@ pub fn tags(desired: &Desired) -> Vec<Tagged> {
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
-mod builds;
-#[cfg(test)]
 mod random;
 #[cfg(test)]
 #[expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]

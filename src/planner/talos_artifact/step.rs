@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{desired::Tagged, imager::ImagerOutput, observed::Bytes};
+use super::{
+    desired::Tagged,
+    imager::ImagerOutput,
+    observed::{Begun, Bytes},
+};
 
 /// One step. Each is safe to repeat and to be cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +138,16 @@ pub struct FilePlace {
 }
 
 impl FilePlace {
+    /// How a run notes the file before it begins to write it.
+    pub fn begun(&self) -> Begun {
+        let node = self.nodes.first().filter(|_| !self.is_shared);
+        Begun {
+            storage: self.storage.clone(),
+            node: node.cloned().unwrap_or_default(),
+            volume: self.volume.clone(),
+        }
+    }
+
     /// `STORE:iso/NAME`.
     pub fn volid(&self) -> String {
         format!("{}:{}", self.storage, self.volume)

@@ -7,7 +7,7 @@ use crate::{
     facts::Fact,
     talos_artifact::{
         desired::{Desired, Target, Transfer},
-        observed::{Absent, Begun, Bytes, Observed, StorageSeen},
+        observed::{Absent, Bytes, Observed, StorageSeen},
         recorded::RecordedFile,
         step::{FilePlace, Step, listed},
     },
@@ -250,24 +250,11 @@ fn file(
         (Some(_), None, _) if desired.overwrite => Some(write(true)),
         // Ours, of former content.
         (Some(_), None, Some(_)) => Some(same_name(desired, target, node)),
-        (Some(size), None, None) if observed.begun.contains(&begun(place)) => Some(
+        (Some(size), None, None) if observed.begun.contains(&place.begun()) => Some(
             cut_off(observed.bytes(desired).as_ref(), place, size).unwrap_or_else(|| write(true)),
         ),
         (Some(size), None, None) => Some(foreign(desired, observed, target, place, size)),
         (None, None, _) => Some(write(false)),
-    }
-}
-
-/// How a killed run has noted the file.
-fn begun(place: &FilePlace) -> Begun {
-    Begun {
-        storage: place.storage.clone(),
-        node: if place.is_shared {
-            String::new()
-        } else {
-            place.nodes[0].clone()
-        },
-        volume: place.volume.clone(),
     }
 }
 

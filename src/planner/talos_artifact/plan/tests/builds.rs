@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 
+use super::applied;
 use crate::{
     problem::Problems,
     talos_artifact::{
@@ -9,14 +10,6 @@ use crate::{
         fixture::{World, copy_wish, handle, proxmox, read, wish},
     },
 };
-
-fn applied(wish: &Wish, shared: &[&str]) -> (Desired, World) {
-    let desired = read(wish);
-    let mut world = World::new(shared);
-    world.run(&desired);
-    assert_eq!(world.told(&desired), "status: ready");
-    (desired, world)
-}
 
 fn registered() -> Wish {
     Wish {
