@@ -14,7 +14,9 @@ pub(super) fn schema() -> Schema {
         block: Block {
             description: "An image of Talos Linux for Proxmox: made once, by an Image Factory or by the \
                           imager on a host of yours, and brought to storages and a registry. The block \
-                          needs `provider = etcd`, because its name does not begin with `etcd_`."
+                          needs `provider = etcd`, because its name does not begin with `etcd_`. There is no \
+                          import: after the loss of a state, the files that are there are taken over by \
+                          their size, and never removed, because who wrote them stood in the state."
                 .to_owned(),
             attributes: attributes(),
             blocks: blocks(),

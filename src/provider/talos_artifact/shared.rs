@@ -46,7 +46,9 @@ pub(super) fn proxmox_block() -> NestedBlock {
         nesting: Nesting::List,
         block: Block {
             description:
-                "Put the image on a storage of the Proxmox cluster. May stand several times."
+                "Put the image on a storage of the Proxmox cluster. May stand several times. A \
+                          storage tells the size of a file and nothing of its content: one that \
+                          somebody replaces with another of the same size is not noticed."
                     .to_owned(),
             attributes: vec![
                 Attribute::required(
