@@ -96,7 +96,7 @@ mod tests {
             // Until the client has had enough.
             while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
         });
-        let client = client(Duration::from_secs(60), None).expect("a client");
+        let client = client(Duration::from_mins(1), None).expect("a client");
         let request = client.get(format!("http://{address}/"));
         let response = request.send().await.expect("an answer");
         let (read, end) = beginning(response, 10_000).await;

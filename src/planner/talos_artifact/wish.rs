@@ -138,6 +138,11 @@ pub struct Handle {
     pub installer_image_digest: Option<String>,
 }
 
+impl Handle {
+    /// Stands for a place that is known after apply: until then nothing is fetched from it.
+    pub const OPEN: &str = "(known after apply)";
+}
+
 /// A `talos_artifact_copy` as the user wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyWish {

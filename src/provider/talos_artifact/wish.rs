@@ -165,15 +165,12 @@ fn without(values: &Value, name: &str) -> Value {
     rest
 }
 
-/// Stands for a place that is known after apply: until then nothing is fetched from it.
-const OPEN: &str = "(known after apply)";
-
 fn handle(source: &Value) -> Handle {
     let member = |name: &str| text(source, name);
     // That the image will be in a registry is known before its digest is.
     let place = |name: &str| {
         let is_open = source.get(name).is_unknown();
-        text(source, name).or_else(|| is_open.then(|| OPEN.to_owned()))
+        text(source, name).or_else(|| is_open.then(|| Handle::OPEN.to_owned()))
     };
     Handle {
         artifact_id: member("artifact_id").unwrap_or_default(),

@@ -142,8 +142,8 @@ fn assert_one_build(seed: u64, desired: &Desired, world: &World) {
         }
     }
     if let Some(place) = &desired.artifact {
-        let seen = &world.tags[&place.to_string()];
-        assert_eq!(seen.sha256.as_ref(), Some(&bytes.sha256), "seed {seed}");
+        let tag = &world.tags[&place.to_string()];
+        assert_eq!(tag.sha256.as_ref(), Some(&bytes.sha256), "seed {seed}");
     }
 }
 

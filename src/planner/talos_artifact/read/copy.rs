@@ -76,6 +76,7 @@ impl Desired {
 
 /// What else a source says, where somebody wrote it by hand.
 fn members(source: &Handle, problems: &mut Problems) {
+    let is_known = |place: &&String| *place != Handle::OPEN;
     let mut wrong = |member: &str, given: &str, fault: &str| {
         problems.error(
             &["source"],
@@ -83,7 +84,7 @@ fn members(source: &Handle, problems: &mut Problems) {
             format!("Its {member} is \"{given}\". {fault}"),
         );
     };
-    if let Some(url) = &source.url
+    if let Some(url) = source.url.as_ref().filter(is_known)
         && !is_url(url)
     {
         wrong(
@@ -92,7 +93,7 @@ fn members(source: &Handle, problems: &mut Problems) {
             "It begins with https:// or http:// and a host, and holds no blank.",
         );
     }
-    if let Some(oci) = &source.oci
+    if let Some(oci) = source.oci.as_ref().filter(is_known)
         && let Some(fault) = reference::image_fault(oci)
     {
         wrong("oci", oci, &fault);
