@@ -10,6 +10,7 @@ mod faults;
 mod killed;
 mod logins;
 mod members;
+mod names;
 mod ownership;
 mod programs;
 mod quickstart;

@@ -189,6 +189,7 @@ mod tests {
                 file.modified_ms += 1;
             }
             for certificate in host.certificates.values_mut() {
+                certificate.not_before_ms += 3_600_000;
                 certificate.not_after_ms += 3_600_000;
             }
             host.etcd.as_mut().expect("a member").leader_id += 1;

@@ -57,6 +57,7 @@ pub(super) fn certificates(
             ));
         } else if sorted(&certificate.dns_names) != wanted_names.dns_names
             || sorted(&certificate.ip_addresses) != wanted_names.ip_addresses
+            || lives_otherwise(certificate, desired)
         {
             found.push(wanted(remedy));
         }
@@ -81,6 +82,17 @@ pub(super) fn certificates(
             ));
         }
     }
+}
+
+/// By how much the life of a certificate may differ from the wish: the CA dates it back for clocks that are behind
+/// (step-ca's `authority.backdate`, a minute).
+const LIFE_SLACK_MS: i64 = 5 * 60_000;
+
+/// Whether another life was wished for when it was issued. Renewal keeps it, so only a new one has the other.
+fn lives_otherwise(certificate: &CertificateFact, desired: &Desired) -> bool {
+    let life = certificate.not_after_ms - certificate.not_before_ms;
+    let wanted = i64::from(desired.certificate_lifetime_s) * 1000;
+    (life - wanted).abs() > LIFE_SLACK_MS
 }
 
 /// Two thirds of a life; the timers look every quarter of an hour, so a day later somebody must know.

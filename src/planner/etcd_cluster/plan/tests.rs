@@ -548,6 +548,24 @@ fn certificates_and_files_disturb_nobody() {
         issue the server certificate of 3
     "#]],
     );
+    let shorter = |desired: &mut Desired| desired.certificate_lifetime_s = 3_600;
+    check_of(
+        1,
+        shorter,
+        |_| {},
+        &expect![[r#"
+        issue the peer certificate of 1
+        issue the server certificate of 1
+        issue the client certificate of 1
+    "#]],
+    );
+    // A CA dates certificates back.
+    let dated_back = |seen: &mut Observed| {
+        for certificate in host_mut(seen, "1").certificates.values_mut() {
+            certificate.not_before_ms -= 60_000;
+        }
+    };
+    check_of(1, |_| {}, dated_back, &expect![[""]]);
 }
 
 #[test]
