@@ -14,5 +14,6 @@ mod names;
 mod ownership;
 mod programs;
 mod quickstart;
+mod renewal;
 mod secrets;
 mod sharing;
