@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod builds;
+mod downloads;
 mod drift;
 mod examples;
 mod faults;
