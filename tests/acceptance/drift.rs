@@ -1,6 +1,6 @@
 //! What somebody does to hosts by hand is said in words, planned, and mended in place.
 
-use lab::Host;
+use lab::{Host, HostSpec, Release};
 use serde_json::json;
 use tests::{Outcome, Run, Site, cluster::until};
 
@@ -12,7 +12,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     Case {
         script: "sed -i 's/heartbeat-interval: 250/heartbeat-interval: 300/' /etc/etcd/etcd-demo-2-conf.yaml",
         says: &["heartbeat-interval is 300, wanted 250"],
@@ -44,6 +44,14 @@ const CASES: [Case; 17] = [
     Case {
         script: "printf x >> /opt/etcd/3.5.35/etcdctl",
         says: &["/opt/etcd/3.5.35/etcdctl is another program than the one installed"],
+    },
+    Case {
+        script: "cp /opt/etcd/3.5.35/etcd /root/other && printf x >> /root/other && mv /root/other /opt/etcd/3.5.35/etcd && systemctl restart etcd-demo-2",
+        says: &[
+            "/opt/etcd/3.5.35/etcd is another program than the one installed",
+            "etcd-demo-2.service runs another program than the one installed",
+            "restart 2; ",
+        ],
     },
     Case {
         script: "rm /etc/etcd/ssl/etcd-demo-2-client.crt",
@@ -259,6 +267,45 @@ fn a_ca_that_was_changed_by_hand_is_said_and_mended() -> Outcome {
         }
         site.apply()?.expect_ok();
         assert_eq!(site.state(CA)?["status"], "ready", "after `{script}`");
+        site.expect_no_change()?;
+    }
+    site.down()
+}
+
+/// Issues a certificate as the CA does, but long ago: `$1` the role, the rest names.
+const LONG_AGO: &str = r#"
+cd /etc/etcd/ssl
+role=$1
+shift
+# Its timer has not run since.
+systemctl stop step-renew-demo-$role.timer
+for name in "$@"; do names="$names --san $name"; done
+/opt/bin/step certificate create demo.$role.etcd.internal /root/late.crt $names \
+  --key etcd-demo-1-$role.key --force --bundle --not-before=-17000h --not-after=520h \
+  --ca /etc/step-ca/certs/intermediate_ca.crt --ca-key /etc/step-ca/secrets/intermediate_ca_key \
+  --ca-password-file /etc/step-ca/secrets/intermediate_password
+cat /root/late.crt > etcd-demo-1-$role.crt
+"#;
+
+#[test]
+fn a_certificate_that_is_late_is_said_and_issued_anew() -> Outcome {
+    let site = Site::prepared("late", vec![HostSpec::new(Release::Bookworm)])?;
+    site.apply()?.expect_ok();
+    let host = &site.hosts()[0];
+    let address = host.address().to_string();
+    let client = ["client", "demo.client.etcd.internal"];
+    let peer = ["peer", "demo.peer.etcd.internal", "etcd-demo-1", &address];
+    for arguments in [&client[..], &peer] {
+        host.root_text(&[&["sh", "-ec", LONG_AGO, "sh"], arguments].concat())?;
+        let plan = site.plan()?;
+        assert_eq!(plan.code, 2, "{plan}");
+        let role = arguments[0];
+        plan.expect_says(&format!(
+            "1 ({address}): renewal of the {role} certificate is overdue"
+        ));
+        plan.expect_says(&format!("issue the {role} certificate of 1"));
+        site.apply()?.expect_ok();
+        assert_eq!(site.state(CLUSTER)?["status"], "ready");
         site.expect_no_change()?;
     }
     site.down()
