@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::{HostSpec, Release};
+use lab::{Access, Host, HostSpec, Release};
 use tests::{Outcome, Run, Site};
 
 fn three() -> Vec<HostSpec> {
@@ -76,10 +76,8 @@ fn an_archive_with_another_checksum_is_not_installed() -> Outcome {
     site.down()
 }
 
-#[test]
-fn a_port_that_is_taken_is_found_at_plan() -> Outcome {
-    let site = Site::prepared("port", three())?;
-    let host = &site.hosts()[1];
+/// Has somebody else listen on the port for other members.
+fn squat(host: &Host) -> Outcome {
     let listen = "import socket,time\ns=socket.socket()\ns.bind(('0.0.0.0',2380))\ns.listen()\ntime.sleep(600)";
     let with_python = host.root(&["which", "python3"])?.status.success();
     let command: &[&str] = if with_python {
@@ -98,7 +96,14 @@ fn a_port_that_is_taken_is_found_at_plan() -> Outcome {
     tests::cluster::until("somebody listens", || {
         host.root_text(&["ss", "-Hltn", "sport = :2380"])
             .is_ok_and(|text| !text.is_empty())
-    })?;
+    })
+}
+
+#[test]
+fn a_port_that_is_taken_is_found_at_plan() -> Outcome {
+    let site = Site::prepared("port", three())?;
+    let host = &site.hosts()[1];
+    squat(host)?;
     let plan = site.plan()?;
     fails_then_completes(
         &site,
@@ -136,6 +141,68 @@ fn a_full_disk_leaves_nothing_half_done() -> Outcome {
         || Ok(host.free_disk()?),
     )?;
     site.down()
+}
+
+/// What happens to a host between plan and apply.
+struct Late {
+    name: &'static str,
+    happens: fn(&Host) -> Outcome,
+    says: &'static [&'static str],
+    mend: fn(&Host) -> Outcome,
+}
+
+const LATE: [Late; 3] = [
+    Late {
+        name: "late-disk",
+        happens: |host| Ok(host.fill_disk(64 << 10)?),
+        says: &["Too little room in /var/lib/etcd on", "Make room, or"],
+        mend: |host| Ok(host.free_disk()?),
+    },
+    Late {
+        name: "late-port",
+        happens: squat,
+        says: &["Port 2380 on", "is taken", "squatter.service", "or stop it"],
+        mend: |host| {
+            host.root_text(&["systemctl", "stop", "squatter"])?;
+            Ok(())
+        },
+    },
+    Late {
+        name: "late-sudo",
+        happens: |host| {
+            host.root_text(&["mv", "/etc/sudoers.d/lab", "/root/lab"])?;
+            Ok(())
+        },
+        says: &["sudo", "NOPASSWD", "Hint: "],
+        mend: |host| {
+            host.root_text(&["mv", "/root/lab", "/etc/sudoers.d/lab"])?;
+            Ok(())
+        },
+    },
+];
+
+#[test]
+fn what_happens_between_plan_and_apply_is_told_and_mended() -> Outcome {
+    for Late {
+        name,
+        happens,
+        says,
+        mend,
+    } in LATE
+    {
+        let spec = HostSpec::new(Release::Bookworm)
+            .disk(1 << 30)
+            .access(Access::Sudo("ops".to_owned()));
+        let site = Site::prepared(name, vec![spec])?;
+        let host = &site.hosts()[0];
+        site.run(&["plan", "-out=saved", "-no-color"])?.expect_ok();
+        happens(host)?;
+        let failed = site.run(&["apply", "-no-color", "saved"])?;
+        failed.expect_says(&host.address().to_string());
+        fails_then_completes(&site, &failed, says, || mend(host))?;
+        site.down()?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -10,7 +10,11 @@ use std::{
 };
 
 use lab::{HostSpec, Release};
-use tests::{Outcome, Site, plugin::kill_provider};
+use tests::{
+    Outcome, Site,
+    cluster::until,
+    plugin::{kill_provider, providers},
+};
 
 /// Steps of the whole creation are fewer.
 const MOST_KILLS: usize = 60;
@@ -78,5 +82,35 @@ fn a_creation_that_is_killed_after_every_step_is_completed() -> Outcome {
     assert_eq!(site.state("etcd_cluster.demo")?["status"], "ready");
     site.expect_no_change()?;
     site.destroy()?.expect_ok();
+    site.down()
+}
+
+#[test]
+fn a_cli_that_is_killed_takes_provider_and_helper_with_it() -> Outcome {
+    let site = Site::prepared("orphan", vec![HostSpec::new(Release::Bookworm)])?;
+    let host = &site.hosts()[0];
+    let log = site.directory().join("provider.log");
+    let mut cli = site.start(&["apply", "-auto-approve", "-no-color"], &log)?;
+    until("the creation has begun", || !steps(&log).is_empty())?;
+    let started = providers(&cli);
+    assert!(!started.is_empty(), "the CLI runs a provider");
+    cli.kill()?;
+    cli.wait()?;
+    until("the provider has ended", || {
+        let is_there = |id: &String| Path::new("/proc").join(id).exists();
+        !started.iter().any(is_there)
+    })?;
+    // A timer may run one for a moment.
+    until("no helper is left on the host", || {
+        host.root_text(&["pgrep", "-x", "etcd-node"]).is_err()
+    })?;
+    let plan = site.plan()?;
+    assert!(
+        !plan.text.contains("tainted") && !plan.text.contains("replaced"),
+        "{plan}"
+    );
+    site.apply()?.expect_ok();
+    assert_eq!(site.state("etcd_cluster.demo")?["status"], "ready");
+    site.expect_no_change()?;
     site.down()
 }
