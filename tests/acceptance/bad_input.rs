@@ -3,83 +3,131 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use lab::{HostSpec, Release};
-use tests::{Outcome, Site};
+use tests::{
+    Outcome, Site,
+    footprint::{difference, footprint},
+};
 
 /// A change of a good configuration, and what must be said of it.
 struct Case {
     from: &'static str,
     to: &'static str,
     says: &'static [&'static str],
+    /// How the line begins that is shown as the place of it.
+    at: &'static str,
 }
 
-const fn case(from: &'static str, to: &'static str, says: &'static [&'static str]) -> Case {
-    Case { from, to, says }
+impl Case {
+    /// The configuration with it.
+    fn text(&self, head: &str) -> String {
+        assert!(GOOD.contains(self.from), "{}", self.from);
+        format!("{head}{}", GOOD.replacen(self.from, self.to, 1))
+    }
+
+    /// The place as the CLI shows it: number and text of the line.
+    fn place(&self, text: &str) -> String {
+        let mut lines = text.lines().zip(1..);
+        let found = lines.find(|(line, _)| line.trim_start().starts_with(self.at));
+        let (line, number) = found.unwrap_or_else(|| panic!("no line {}", self.at));
+        format!("{number}: {}", line.trim())
+    }
+}
+
+const fn case(
+    from: &'static str,
+    to: &'static str,
+    says: &'static [&'static str],
+    at: &'static str,
+) -> Case {
+    Case { from, to, says, at }
 }
 
 const ERRORS: [Case; 15] = [
-    case("name = \"k8s\"", "name = \"K8s\"", &["Invalid name"]),
-    case("\"b\" =", "\"b-1\" =", &["Invalid node key"]),
+    case(
+        "name = \"k8s\"",
+        "name = \"K8s\"",
+        &["Invalid name"],
+        "name = \"K8s\"",
+    ),
+    case("\"b\" =", "\"b-1\" =", &["Invalid node key"], "\"b-1\" ="),
     case(
         "port = 22",
         "prot = 22",
         &["Unknown member \"prot\"", "Did you mean port?"],
+        "\"a\" =",
     ),
     case(
         "port = 22",
         "port = \"ssh\"",
         &["port of node \"a\" is a number"],
+        "\"a\" =",
     ),
     case(
         "host = \"10.1.1.2\"",
         "host = \"etcd2.example\"",
         &["An IP address is needed", "etcd2.example"],
+        "\"b\" =",
     ),
     case(
         "host = \"10.1.1.2\"",
         "host = \"10.1.1.1\"",
         &["Two nodes on one host"],
+        "\"b\" =",
     ),
     case(
         "version = \"3.5.35\"",
         "version = \"3.4.1\"",
         &["Unsupported version"],
+        "version = ",
     ),
     case(
         "version = \"3.5.35\"",
         "version = \"new\"",
         &["Invalid version"],
+        "version = ",
     ),
     case(
         "election_timeout_ms = 1000",
         "election_timeout_ms = 400",
         &["Election timeout too short"],
+        "election_timeout_ms",
     ),
     case(
         "max-request-bytes",
         "max-request-byte",
         &["Did you mean max-request-bytes?"],
+        "extra_options",
     ),
     case(
         "client_port = 2379",
         "client_port = 2380",
         &["Ports must differ"],
+        "client_port",
     ),
     case(
         "client_port = 2379",
         "client_port = 5379.5",
         &["Not a whole number", "5379.5 has a fraction"],
+        "client_port",
     ),
     case(
         "heartbeat_interval_ms = 100",
         "heartbeat_interval_ms = 99999999999999999999",
         &["99999999999999999999 is out of any range"],
+        "heartbeat_interval_ms",
     ),
     case(
         "certificate_lifetime = \"8760h\"",
         "certificate_lifetime = \"1m\"",
         &["Invalid lifetime"],
+        "certificate_lifetime",
     ),
-    case("create = \"5m\"", "create = \"soon\"", &["Invalid timeout"]),
+    case(
+        "create = \"5m\"",
+        "create = \"soon\"",
+        &["Invalid timeout"],
+        "create = ",
+    ),
 ];
 
 const WARNINGS: [Case; 3] = [
@@ -87,16 +135,19 @@ const WARNINGS: [Case; 3] = [
         "\"c\" = { host = \"10.1.1.3\" }",
         "",
         &["Even number of members"],
+        "nodes = {",
     ),
     case(
         "version = \"3.5.35\"",
         "version = \"3.5.21\"",
         &["known security faults"],
+        "version = ",
     ),
     case(
         "version = \"3.5.35\"",
         "version = \"3.5.99\"",
         &["newer than this provider"],
+        "version = ",
     ),
 ];
 
@@ -133,25 +184,16 @@ fn mistakes_are_found_offline_at_the_place_where_they_are() -> Outcome {
     site.write("main.tf", &format!("{}{GOOD}", site.head()))?;
     site.init()?;
     site.run(&["validate", "-no-color"])?.expect_ok();
-    let changed = |case: &Case| {
-        assert!(GOOD.contains(case.from), "{}", case.from);
-        format!("{}{}", site.head(), GOOD.replacen(case.from, case.to, 1))
-    };
-    for case in &ERRORS {
-        site.write("main.tf", &changed(case))?;
+    let with_code = |cases: &'static [Case], code: i32| cases.iter().map(move |case| (case, code));
+    for (case, code) in with_code(&ERRORS, 1).chain(with_code(&WARNINGS, 0)) {
+        let text = case.text(&site.head());
+        site.write("main.tf", &text)?;
         let run = site.run(&["validate", "-no-color"])?;
-        assert_eq!(run.code, 1, "{}: {run}", case.to);
+        assert_eq!(run.code, code, "{}: {run}", case.to);
         for words in case.says {
             run.expect_says(words);
         }
-    }
-    for case in &WARNINGS {
-        site.write("main.tf", &changed(case))?;
-        let run = site.run(&["validate", "-no-color"])?;
-        run.expect_ok();
-        for words in case.says {
-            run.expect_says(words);
-        }
+        run.expect_says(&case.place(&text));
     }
     site.down()
 }
@@ -186,6 +228,7 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
         "dev",
         "host0",
     ])?;
+    let before = footprint(host)?;
     let host_key = host.root_text(&["cat", "/etc/ssh/ssh_host_ed25519_key.pub"])?;
     let twin = good.replace(
         &format!("nodes = {{ \"1\" = {{ host = \"{address}\" }} }}\n  deletion_protection = false\n  delete"),
@@ -220,6 +263,10 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
     let plan = site.plan()?;
     assert_eq!(plan.code, 2, "{plan}");
     plan.expect_says("Host 10.213.0.1 cannot be checked now");
+    // A look needs the helper, and leaves nothing else.
+    let mut touched = difference(&before, &footprint(host)?);
+    touched.retain(|line| !line.contains("/opt/etcd-node"));
+    assert_eq!(touched, Vec::<String>::new());
     // Two clusters that want the same ports.
     site.write("main.tf", &good)?;
     site.apply()?.expect_ok();

@@ -123,7 +123,7 @@ impl Desired {
         let metrics_port = wish
             .metrics_port
             .and_then(|number| port("metrics_port", Some(number), 0, problems));
-        different_ports(client_port, peer_port, metrics_port, problems);
+        different_ports(wish, [client_port, peer_port, metrics_port], problems);
         let tuning = version
             .as_ref()
             .and_then(|version| read_tuning(wish, version, problems));
@@ -309,24 +309,21 @@ fn port(
     port
 }
 
-fn different_ports(
-    client: Option<u16>,
-    peer: Option<u16>,
-    metrics: Option<u16>,
-    problems: &mut Problems,
-) {
+/// The ports as they are, defaults included, in the order client, peer, metrics. What is wrong is told at the last one
+/// that somebody wrote.
+fn different_ports(wish: &Wish, ports: [Option<u16>; 3], problems: &mut Problems) {
     let named = [
-        ("client_port", client),
-        ("peer_port", peer),
-        ("metrics_port", metrics),
+        ("client_port", wish.client_port),
+        ("peer_port", wish.peer_port),
+        ("metrics_port", wish.metrics_port),
     ];
-    for (index, (name, port)) in named.iter().enumerate() {
-        let twin = named[..index]
-            .iter()
-            .find(|(_, other)| port.is_some() && other == port);
-        if let (Some((other, _)), Some(port)) = (twin, port) {
+    for (index, ((name, written), port)) in named.iter().zip(ports).enumerate() {
+        let mut earlier = named.iter().zip(ports).take(index);
+        let twin = earlier.find(|(_, other)| port.is_some() && *other == port);
+        if let (Some(((other, _), _)), Some(port)) = (twin, port) {
+            let place = if written.is_some() { name } else { other };
             problems.error(
-                &[name],
+                &[place],
                 "Ports must differ",
                 format!("{other} and {name} are both {port}."),
             );
@@ -354,8 +351,12 @@ fn read_tuning(wish: &Wish, version: &Version, problems: &mut Problems) -> Optio
     if let (Some(heartbeat), Some(election)) = (heartbeat, election)
         && election < 5 * heartbeat
     {
+        let place = match (wish.heartbeat_interval_ms, wish.election_timeout_ms) {
+            (Some(_), None) => "heartbeat_interval_ms",
+            _ => "election_timeout_ms",
+        };
         problems.error(
-            &["election_timeout_ms"],
+            &[place],
             "Election timeout too short",
             format!(
                 "election_timeout_ms is {election}; with a heartbeat of {heartbeat} ms etcd wants at \

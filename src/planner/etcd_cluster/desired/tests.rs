@@ -117,6 +117,9 @@ fn ports_are_ports_and_differ() {
     }
     let same = check(|wish| wish.peer_port = Some(2379));
     assert_eq!(same, ["error peer_port: Ports must differ"]);
+    // Nobody wrote the other one.
+    let other = check(|wish| wish.client_port = Some(2380));
+    assert_eq!(other, ["error client_port: Ports must differ"]);
     let metrics = check(|wish| wish.metrics_port = Some(2380));
     assert_eq!(metrics, ["error metrics_port: Ports must differ"]);
     assert_eq!(check(|wish| wish.metrics_port = Some(2381)), [""; 0]);
@@ -134,6 +137,11 @@ fn elections_wait_for_five_heartbeats() {
     assert_eq!(
         timing(100, 499),
         ["error election_timeout_ms: Election timeout too short"]
+    );
+    let heartbeat = check(|wish| wish.heartbeat_interval_ms = Some(2_000));
+    assert_eq!(
+        heartbeat,
+        ["error heartbeat_interval_ms: Election timeout too short"]
     );
     assert_eq!(
         timing(100, 50_001),
