@@ -25,6 +25,24 @@ fn configuration(life: &Life, state: &Value) -> Value {
     config
 }
 
+/// A cluster keeps the version that was the default when it was made.
+async fn keeps_its_version(plugin: &Plugin, fixture: &Path) -> Outcome {
+    let text = fs::read_to_string(fixture)?;
+    let told: serde_json::Value = serde_json::from_str(&text)?;
+    let newest = told["attributes"]["version"].as_str().ok_or("a version")?;
+    let earlier = "3.5.34";
+    assert_ne!(newest, earlier, "the fixture has the default");
+    let told: serde_json::Value = serde_json::from_str(&text.replace(newest, earlier))?;
+    let mut life = Life::new(plugin, "etcd_cluster").await?;
+    life.stored.state = life.upgrade_from(0, &told["attributes"]).await?;
+    let mut config = configuration(&life, &life.stored.state);
+    config.set("version", Value::Null);
+    let planned = life.plan(&config).await?.state;
+    assert_eq!(planned.get("version").as_str(), Some(earlier));
+    assert_eq!(planned, life.stored.state, "nothing is planned");
+    Ok(())
+}
+
 async fn check(plugin: &Plugin, fixture: &Path) -> Outcome {
     let told: serde_json::Value = serde_json::from_str(&fs::read_to_string(fixture)?)?;
     let name = told["type"].as_str().ok_or("a type")?;
@@ -58,6 +76,15 @@ async fn check(plugin: &Plugin, fixture: &Path) -> Outcome {
     let changed = life.plan(&wish).await?.state;
     let steps = changed.get("change_plan").as_list().unwrap_or_default();
     assert!(!steps.is_empty(), "{name}: {changed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_version_that_nobody_names_stays() -> Outcome {
+    let plugin = running().await?;
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state/etcd_cluster-v0.json");
+    keeps_its_version(&plugin, &fixture).await?;
+    plugin.shutdown().await?;
     Ok(())
 }
 
