@@ -143,66 +143,63 @@ fn a_full_disk_leaves_nothing_half_done() -> Outcome {
     site.down()
 }
 
-/// What happens to a host between plan and apply.
-struct Late {
-    name: &'static str,
-    happens: fn(&Host) -> Outcome,
-    says: &'static [&'static str],
-    mend: fn(&Host) -> Outcome,
+/// Plans, lets something happen to the host, and applies what was planned.
+fn between_plan_and_apply(
+    name: &str,
+    happens: impl FnOnce(&Host) -> Outcome,
+    says: &[&str],
+    mend: impl FnOnce(&Host) -> Outcome,
+) -> Outcome {
+    let spec = HostSpec::new(Release::Bookworm)
+        .disk(1 << 30)
+        .access(Access::Sudo("ops".to_owned()));
+    let site = Site::prepared(name, vec![spec])?;
+    let host = &site.hosts()[0];
+    site.run(&["plan", "-out=saved", "-no-color"])?.expect_ok();
+    happens(host)?;
+    let failed = site.run(&["apply", "-no-color", "saved"])?;
+    failed.expect_says(&host.address().to_string());
+    fails_then_completes(&site, &failed, says, || mend(host))?;
+    site.down()
 }
 
-const LATE: [Late; 3] = [
-    Late {
-        name: "late-disk",
-        happens: |host| Ok(host.fill_disk(64 << 10)?),
-        says: &["Too little room in /var/lib/etcd on", "Make room, or"],
-        mend: |host| Ok(host.free_disk()?),
-    },
-    Late {
-        name: "late-port",
-        happens: squat,
-        says: &["Port 2380 on", "is taken", "squatter.service", "or stop it"],
-        mend: |host| {
+#[test]
+fn a_disk_that_fills_after_the_plan_is_told() -> Outcome {
+    between_plan_and_apply(
+        "late-disk",
+        |host| Ok(host.fill_disk(64 << 10)?),
+        &["Too little room in /var/lib/etcd on", "Make room, or"],
+        |host| Ok(host.free_disk()?),
+    )
+}
+
+#[test]
+fn a_port_that_is_taken_after_the_plan_is_told() -> Outcome {
+    between_plan_and_apply(
+        "late-port",
+        squat,
+        &["Port 2380 on", "squatter.service", "or stop it"],
+        |host| {
             host.root_text(&["systemctl", "stop", "squatter"])?;
             Ok(())
         },
-    },
-    Late {
-        name: "late-sudo",
-        happens: |host| {
+    )
+}
+
+#[test]
+fn sudo_that_is_lost_after_the_plan_is_told() -> Outcome {
+    between_plan_and_apply(
+        "late-sudo",
+        |host| {
             host.root_text(&["mv", "/etc/sudoers.d/lab", "/root/lab"])?;
             Ok(())
         },
-        says: &["sudo", "NOPASSWD", "Hint: "],
-        mend: |host| {
+        &["sudo", "NOPASSWD", "Hint: "],
+        |host| {
             host.root_text(&["mv", "/root/lab", "/etc/sudoers.d/lab"])?;
             Ok(())
         },
-    },
-];
-
-#[test]
-fn what_happens_between_plan_and_apply_is_told_and_mended() -> Outcome {
-    for Late {
-        name,
-        happens,
-        says,
-        mend,
-    } in LATE
-    {
-        let spec = HostSpec::new(Release::Bookworm)
-            .disk(1 << 30)
-            .access(Access::Sudo("ops".to_owned()));
-        let site = Site::prepared(name, vec![spec])?;
-        let host = &site.hosts()[0];
-        site.run(&["plan", "-out=saved", "-no-color"])?.expect_ok();
-        happens(host)?;
-        let failed = site.run(&["apply", "-no-color", "saved"])?;
-        failed.expect_says(&host.address().to_string());
-        fails_then_completes(&site, &failed, says, || mend(host))?;
-        site.down()?;
-    }
-    Ok(())
+    )
 }
 
 #[test]

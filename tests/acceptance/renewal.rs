@@ -152,7 +152,6 @@ fn certificates_are_renewed_under_load_without_a_restart() -> Outcome {
             .root_text(&["systemctl", "is-failed", service])
             .is_ok()
     })?;
-    third.root_text(&["sh", "-ec", AS_WRITTEN])?;
     assert_eq!(of_all()?, renewed, "what was there is kept");
     let plan = site.plan()?;
     assert_eq!(plan.code, 2, "the CA is stopped: {plan}");
@@ -161,6 +160,7 @@ fn certificates_are_renewed_under_load_without_a_restart() -> Outcome {
         third.address()
     ));
     site.apply()?.expect_ok();
+    third.root_text(&["sh", "-ec", AS_WRITTEN])?;
     third.root_text(&["systemctl", "start", service])?;
     let plan = site.plan()?;
     assert_eq!(plan.code, 0, "{plan}");
