@@ -38,19 +38,19 @@ pub(crate) fn shut(path: &str, fact: &FileFact) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn directory(mode: u32, user: &str, made: bool) -> FileFact {
+    fn directory(mode: u32, user: &str, is_ours: bool) -> FileFact {
         FileFact {
             mode,
             user: user.to_owned(),
             group: user.to_owned(),
-            made,
+            made: is_ours,
             ..FileFact::default()
         }
     }
 
     #[test]
     fn a_directory_of_others_is_theirs_as_long_as_services_pass_it() {
-        let said = |mode, user, made| shut("/etc/etcd", &directory(mode, user, made));
+        let said = |mode, user, is_ours| shut("/etc/etcd", &directory(mode, user, is_ours));
         assert_eq!(said(0o755, "root", true), None);
         for (mode, user) in [(0o700, "root"), (0o777, "root"), (0o755, "eve")] {
             let sentence = said(mode, user, true).expect("ours is as we made it");

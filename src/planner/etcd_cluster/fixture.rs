@@ -159,8 +159,10 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
             file(name, 0o755, "root", "root"),
         );
     }
-    let step = format!("/opt/step/{}/step", version::STEP);
-    files.insert(step, file("step", 0o755, "root", "root"));
+    files.insert(
+        format!("/opt/step/{}/step", version::STEP),
+        file("step", 0o755, "root", "root"),
+    );
     for path in [desired.issuer.root_path(), desired.issuer.file_path()] {
         let content = path.clone();
         files.insert(path, file(&content, 0o644, "root", "root"));
