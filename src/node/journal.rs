@@ -5,6 +5,7 @@ use std::{fs, io, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock,
     failure::Failed,
     ledger::check_owner,
     proto::{JournalEntry, Outcome, failure::Kind},
@@ -64,6 +65,10 @@ pub(crate) fn write(root: &Root, entry: JournalEntry) -> Result<(), Failed> {
         phase,
     } = entry;
     let written_by = record::VERSION.to_owned();
+    let started_ms = match started_ms {
+        0 => clock::now_ms(),
+        known => known,
+    };
     record::write(
         &path,
         &Entry {

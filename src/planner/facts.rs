@@ -293,4 +293,7 @@ pub struct JournalFact {
     /// It came to its end, and whether its object stands in a state is not known yet.
     #[serde(default)]
     pub is_made: bool,
+    /// When this was written down, by the host's clock, milliseconds since 1970; 0 if an older build did.
+    #[serde(default)]
+    pub since_ms: i64,
 }

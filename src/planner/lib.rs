@@ -18,6 +18,7 @@ pub mod name;
 pub mod near;
 pub mod node;
 pub mod problem;
+mod program;
 pub mod rendered;
 pub mod space;
 mod steady;

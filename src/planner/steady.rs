@@ -29,6 +29,8 @@ pub(crate) fn is_same(
 fn steady(host: &HostFacts) -> HostFacts {
     let mut host = host.clone();
     host.now_ms = 0;
+    // Whether the address of a node is among them shows in the plan.
+    host.addresses.clear();
     host.space.clear();
     for file in host.files.values_mut() {
         file.modified_ms = 0;

@@ -66,7 +66,7 @@ pub(crate) fn goes_on(what: &str, name: &Name, facts: &Facts, wish: &str, proble
             &["name"],
             format!("A creation of {what} {name} that was begun goes on"),
             format!(
-                "{by} began it, and it was never seen in a state. If it is somebody else's, choose another \
+                "{by} began it, and no state is known to have it. If it is somebody else's, choose another \
                  name: what is made here will be in this state."
             ),
         );

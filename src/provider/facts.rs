@@ -51,6 +51,7 @@ pub(crate) fn from_response(response: ObserveResponse, owner: &str) -> HostFacts
                 wish: entry.wish,
                 by: entry.by,
                 is_made: entry.phase == session::MADE,
+                since_ms: entry.started_ms,
             }),
         timer_helper: Some(!response.timer_helper_version.is_empty()),
         space: response

@@ -28,6 +28,14 @@ impl InState {
         objects.insert(owner, Value::object(kept));
     }
 
+    /// Whether an object of the state has this uid.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        objects
+            .values()
+            .any(|state| state.get("id").as_str() == Some(id))
+    }
+
     /// The object of the state that is on these hosts under this name, and its uid.
     pub(crate) fn on(&self, owner: &str, facts: &Facts) -> Option<(String, Value)> {
         let objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);

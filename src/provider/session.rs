@@ -11,7 +11,7 @@ use planner::{
     name::NodeKey,
 };
 
-use crate::{facts::Facts, hosts::Hosts, report::Trouble};
+use crate::{facts::Facts, hosts::Hosts, in_state::InState, report::Trouble};
 
 /// How long another apply of the same resource is waited for, in milliseconds. A killed one gives
 /// its locks back when its helpers notice, which takes seconds.
@@ -44,15 +44,25 @@ pub(crate) fn unfinished(facts: &Facts) -> Option<&JournalFact> {
     (!was_handed_back).then_some(journal)
 }
 
+/// How long the answer of a creation that came to its end may have been lost, in milliseconds: whoever
+/// sees that applies again at once.
+const LOST_MS: i64 = 15 * 60 * 1000;
+
 /// Leaves out the entries of creations that came to their end, but for those of the same wish that were
-/// begun at the same place: there the answer may have been lost before it stood in a state. Anybody else
-/// meets a thing that exists.
-pub(crate) fn leave_made(facts: &mut Facts, origin: &str, wish: &str) {
+/// begun at the same place just now and stand in no state of this run: there the answer may have been lost.
+/// Anybody else meets a thing that exists.
+pub(crate) fn leave_made(facts: &mut Facts, origin: &str, wish: &str, in_state: &InState) {
     for fact in facts.values_mut() {
         if let Fact::Known(host) = fact {
+            let now_ms = host.now_ms;
+            let may_be_lost = |entry: &JournalFact| {
+                entry.by == origin
+                    && entry.wish == wish
+                    && now_ms - entry.since_ms < LOST_MS
+                    && !in_state.has(&entry.id)
+            };
             let entry = host.journal.take();
-            let same = |entry: &JournalFact| entry.by == origin && entry.wish == wish;
-            host.journal = entry.filter(|entry| !entry.is_made || same(entry));
+            host.journal = entry.filter(|entry| !entry.is_made || may_be_lost(entry));
         }
     }
 }
@@ -326,6 +336,7 @@ pub(crate) async fn settle_id(
 #[cfg(test)]
 mod tests {
     use planner::facts::{HostFacts, OwnerFact};
+    use tf_plugin::Value;
 
     use super::*;
 
@@ -339,7 +350,7 @@ mod tests {
                 id: id.to_owned(),
                 wish: "w".to_owned(),
                 by: "ops".to_owned(),
-                is_made: false,
+                ..JournalFact::default()
             }),
             ..HostFacts::default()
         })
@@ -378,18 +389,35 @@ mod tests {
             };
             let journal = host.journal.as_mut().expect("an entry");
             journal.is_made = true;
+            journal.since_ms = host.now_ms - 60_000;
             Fact::Known(host)
         };
+        let nothing = InState::default();
         let seen = |origin: &str, hosts| {
             let mut facts = facts(hosts);
-            leave_made(&mut facts, origin, "w");
+            leave_made(&mut facts, origin, "w", &nothing);
             id(&facts).map(str::to_owned)
         };
         assert_eq!(seen("ops", [made(), made(), made()]).as_deref(), Some("1"));
         assert_eq!(seen("another", [made(), made(), made()]), None);
         let mut other = facts([made(), made(), made()]);
-        leave_made(&mut other, "ops", "another wish");
+        leave_made(&mut other, "ops", "another wish", &nothing);
         assert_eq!(id(&other), None);
+        // It stands in a state, or whoever lost its answer would have seen that long ago.
+        let in_state = InState::default();
+        let object = Value::object([("id", Value::string("1"))]);
+        in_state.note("etcd_cluster/k8s".to_owned(), &object);
+        let mut known = facts([made(), made(), made()]);
+        leave_made(&mut known, "ops", "w", &in_state);
+        assert_eq!(id(&known), None);
+        let late = || {
+            let Fact::Known(mut host) = made() else {
+                unreachable!("a host that was seen")
+            };
+            host.now_ms += LOST_MS;
+            Fact::Known(host)
+        };
+        assert_eq!(seen("ops", [late(), late(), late()]), None);
         // One host could not be told that it came to its end.
         let begun = || host(Some("1"), Some("1"));
         assert_eq!(seen("another", [begun(), made(), begun()]), None);

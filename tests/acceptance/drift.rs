@@ -12,7 +12,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 20] = [
     Case {
         script: "sed -i 's/heartbeat-interval: 250/heartbeat-interval: 300/' /etc/etcd/etcd-demo-2-conf.yaml",
         says: &["heartbeat-interval is 300, wanted 250"],
@@ -97,6 +97,14 @@ const CASES: [Case; 18] = [
             "which renews certificates, is missing",
             "prepare the host of 2",
         ],
+    },
+    Case {
+        script: "rm /opt/bin/etcd-3.5.35 && chmod 0700 /opt/bin",
+        says: &["/opt/bin/etcd-3.5.35 is missing", "/opt/bin has mode 0700"],
+    },
+    Case {
+        script: "ln -sfn /bin/true /opt/bin/etcd-3.5.35",
+        says: &["/opt/bin/etcd-3.5.35 does not lead to /opt/etcd/3.5.35/etcd"],
     },
     // The crash that it causes comes at the next start; until then only this says so.
     Case {
@@ -253,6 +261,10 @@ fn a_ca_that_was_changed_by_hand_is_said_and_mended() -> Outcome {
                 "/etc/step-ca/secrets/root_ca_key has another owner",
                 "/etc/step-ca/certs has another owner",
             ],
+        ),
+        (
+            "rm /opt/bin/step-ca && systemctl kill -s KILL step-ca",
+            &["/opt/bin/step-ca is missing"],
         ),
         (
             "chmod 0600 /opt/step-ca/*/step-ca",

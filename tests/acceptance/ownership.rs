@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf};
 
 use lab::Host;
 use serde_json::{Value as Json, json};
-use tests::{Outcome, Site};
+use tests::{
+    Outcome, Site,
+    cluster::{Member, until},
+};
 
 const CLUSTER: &str = "etcd_cluster.demo";
 
@@ -203,6 +206,15 @@ fn a_creation_on_other_ports_spares_what_had_a_quorum() -> Outcome {
     reopen(&site.hosts()[2], false)?;
     site.plan()?.expect_says("has a leader");
     expect_all_healthy(&site);
+    // Members that were started are changed by updates alone.
+    site.write("main.tf", &text)?;
+    site.write("main.tf", &site.with("version = \"3.6.16\"")?)?;
+    for run in [site.plan()?, site.apply()?] {
+        assert_eq!(run.code, 1, "{run}");
+        run.expect_says("The creation of cluster demo was begun otherwise");
+        run.expect_says("set version = \"3.5.35\"");
+    }
+    expect_all_healthy(&site);
     // What the message says is the way.
     site.write("main.tf", &text)?;
     let apply = site.apply()?;
@@ -302,5 +314,60 @@ fn a_host_that_is_reached_by_another_name_is_looked_at() -> Outcome {
     assert_eq!(site.state(CLUSTER)?["status"], "ready");
     site.expect_no_change()?;
     expect_all_healthy(&site);
+    site.down()
+}
+
+#[test]
+fn what_a_later_cluster_uses_stays_and_a_name_can_be_made_again() -> Outcome {
+    let site = Site::running("later")?;
+    let text = fs::read_to_string(site.directory().join("main.tf"))?;
+    let second = format!(
+        r#"
+resource "etcd_cluster" "second" {{
+  name   = "second"
+  issuer = etcd_step_ca.main.issuer
+  nodes  = {{ for i, host in var.hosts : tostring(i + 1) => {{ host = host }} }}
+  {OTHER_PORTS}
+}}
+"#
+    );
+    site.write("main.tf", &format!("{text}{second}"))?;
+    site.apply()?.expect_ok();
+    // Its data is kept, in a directory that only root can pass.
+    let anew = site.run(&[
+        "apply",
+        "-auto-approve",
+        "-no-color",
+        "-replace=etcd_cluster.second",
+    ])?;
+    anew.expect_ok();
+    site.expect_no_change()?;
+    site.run(&[
+        "destroy",
+        "-auto-approve",
+        "-no-color",
+        "-target=etcd_cluster.demo",
+    ])?
+    .expect_ok();
+    for host in site.hosts() {
+        host.root_text(&["test", "-x", "/opt/bin/etcd-3.5.35"])?;
+        host.root_text(&["systemctl", "restart", "--no-block", "etcd-second-*"])?;
+    }
+    let member = Member {
+        host: &site.hosts()[0],
+        cluster: "second",
+        key: "1",
+        port: 12379,
+    };
+    until("all members come up again", || {
+        member
+            .etcdctl(&["endpoint", "health", "--cluster"])
+            .is_ok_and(|text| text.matches("is healthy").count() == 3)
+    })?;
+    site.run(&["destroy", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    site.write("main.tf", &text)?;
+    site.apply()?.expect_ok();
+    site.expect_no_change()?;
     site.down()
 }

@@ -87,7 +87,7 @@ pub(super) fn make(root: &Root, ledger: &Ledger, wish: &Directory) -> Result<Out
         return Ok(Outcome::NotNeeded);
     }
     if was_there_before_us {
-        return let_through(&path, &found, wish);
+        return let_through(&path, &found);
     }
     atomic::protect_directory(&path, ids, wish.mode)?;
     Ok(Outcome::Updated)
@@ -95,13 +95,13 @@ pub(super) fn make(root: &Root, ledger: &Ledger, wish: &Directory) -> Result<Out
 
 /// A directory that others made, and use too, keeps its owner and mode, unless root alone could pass
 /// through one that services must pass.
-fn let_through(path: &Path, found: &Metadata, wish: &Directory) -> Result<Outcome, Failed> {
+pub(crate) fn let_through(path: &Path, found: &Metadata) -> Result<Outcome, Failed> {
     let own = record::root_ids();
     let is_roots = Ids {
         uid: found.uid(),
         gid: found.gid(),
     } == own;
-    let missing = wish.mode & 0o111 & !found.mode();
+    let missing = 0o111 & !found.mode();
     if !is_roots || missing == 0 {
         return Ok(Outcome::NotNeeded);
     }

@@ -77,7 +77,13 @@ pub(super) fn enter(
         (Standing::Own, Tenure::Shared { .. }) => {
             return Err(Failed::conflict(wish.path, &format!("{owner} alone")));
         }
-        (Standing::Unknown, _) if found.is_some() => return Err(Failed::foreign(wish.path)),
+        (Standing::Unknown, Tenure::Own(_)) if found.is_some() => {
+            return Err(Failed::foreign(wish.path));
+        }
+        // A ledger that was lost knew it: what several use, the root of a CA say, is the same for all.
+        (Standing::Unknown, Tenure::Shared { .. }) if found.is_some() && !holds(root, wish) => {
+            return Err(Failed::foreign(wish.path));
+        }
         _ if found.is_some_and(|found| found.is_dir()) => return Err(Failed::foreign(wish.path)),
         _ => {}
     }
@@ -94,6 +100,13 @@ pub(super) fn enter(
         }
     }
     Ok(())
+}
+
+/// Whether a file holds what is wished already.
+fn holds(root: &Root, wish: &FileWish<'_>) -> bool {
+    let path = root.at(wish.path);
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+    is_file && fs::read(&path).is_ok_and(|content| content == wish.content)
 }
 
 /// Another owner that has a shared file with other bytes than those of `sha256`: they may be what it

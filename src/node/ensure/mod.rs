@@ -20,7 +20,7 @@ use crate::{
     unit,
 };
 
-pub(crate) use directory::is_populated;
+pub(crate) use directory::{is_populated, let_through};
 pub(crate) use file::{FileWish, Tenure};
 pub(crate) use link::{enter as enter_link, make as make_link};
 pub(crate) use timer_helper::{CURRENT, version as timer_helper_version};

@@ -67,6 +67,7 @@ pub(crate) fn install(
         })
         .collect::<Result<Vec<_>, Failed>>()?;
     let existed = directory.exists();
+    refuse_foreign(root, header, &programs)?;
     enter(root, header, &programs, operator, |ledger| {
         refuse_to_replace(ledger, header, &programs)?;
         Ok(())
@@ -126,9 +127,6 @@ fn check(header: &InstallHeader) -> Result<(), Failed> {
 fn present(root: &Root, header: &InstallHeader) -> Result<Option<Vec<InstalledProgram>>, Failed> {
     let ledger = Ledger::load(root)?;
     let Some(known) = ledger.shared.get(&header.directory) else {
-        if root.at(&header.directory).exists() {
-            return Err(Failed::foreign(&header.directory));
-        }
         return Ok(None);
     };
     if known.kind != SharedKind::Programs {
@@ -144,6 +142,26 @@ fn present(root: &Root, header: &InstallHeader) -> Result<Option<Vec<InstalledPr
         (recorded.sha256 == sha256).then_some(InstalledProgram { path, sha256 })
     });
     Ok(programs.collect())
+}
+
+/// What lies there and is in no ledger was lost by one if it is the same; else it is somebody's.
+fn refuse_foreign(
+    root: &Root,
+    header: &InstallHeader,
+    programs: &[InstalledProgram],
+) -> Result<(), Failed> {
+    let is_known = Ledger::load(root)?.shared.contains_key(&header.directory);
+    if is_known || !root.at(&header.directory).exists() {
+        return Ok(());
+    }
+    let is_same = |program: &InstalledProgram| {
+        digest::file(&root.at(&program.path)).is_ok_and(|sha256| sha256 == program.sha256)
+    };
+    if programs.iter().all(is_same) {
+        Ok(())
+    } else {
+        Err(Failed::foreign(&header.directory))
+    }
 }
 
 /// Another owner runs what is there: it may be mended, not exchanged.

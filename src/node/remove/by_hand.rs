@@ -3,7 +3,15 @@
 use std::time::Duration;
 
 use super::remove;
-use crate::{clock, failure::Failed, ledger::Ledger, lock, proto::RemoveRequest, root::Root};
+use crate::{
+    ca::Register,
+    clock,
+    failure::Failed,
+    ledger::{ItemKind, Ledger, Owner},
+    lock,
+    proto::{RemoveRequest, failure::Kind},
+    root::Root,
+};
 
 /// Who holds the lock meanwhile.
 const OPERATOR: &str = "a person on this host";
@@ -34,6 +42,9 @@ fn at(root: &Root, owner: &str, id: &str) -> Result<String, Failed> {
             ),
         ));
     }
+    if let Some(known) = known {
+        refuse_in_use(root, owner, known)?;
+    }
     let _lock = lock::take(root, owner, OPERATOR, Duration::ZERO)?;
     let request = RemoveRequest {
         owner: owner.to_owned(),
@@ -49,8 +60,31 @@ fn at(root: &Root, owner: &str, id: &str) -> Result<String, Failed> {
     ))
 }
 
+/// A CA whose certificates are in use stays: another one in its place would be trusted by nobody.
+fn refuse_in_use(root: &Root, owner: &str, known: &Owner) -> Result<(), Failed> {
+    let directories = known
+        .items
+        .iter()
+        .filter(|(_, item)| item.kind == ItemKind::Data);
+    for (directory, _) in directories {
+        let consumers = Register::load(&root.at(directory))?.consumers;
+        if !consumers.is_empty() {
+            let names: Vec<String> = consumers.into_keys().collect();
+            return Err(Failed::new(
+                Kind::Conflict,
+                owner,
+                format!("{} have certificates from {owner}", names.join(", ")),
+            )
+            .hint("Destroy them first; without this CA their certificates cannot be renewed."));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{
         ensure::tests::{directory, file, wish},
@@ -74,6 +108,13 @@ mod tests {
         let refused = at(host.root(), OWNER, "another").expect_err("another id");
         assert!(refused.0.message.contains(&id), "{refused}");
         assert!(host.exists("/etc/etcd/a.yaml"));
+        host.write(
+            &format!("{DATA}/consumers.json"),
+            "{\"format\": 1, \"written_by\": \"test\", \"consumers\": {\"k8s\": \"1\"}}",
+        );
+        let refused = at(host.root(), OWNER, &id).expect_err("in use");
+        assert!(refused.0.message.contains("k8s"), "{refused}");
+        fs::remove_file(host.root().at(&format!("{DATA}/consumers.json"))).expect("removed");
         let said = at(host.root(), OWNER, &id).expect("removed");
         assert!(!host.exists("/etc/etcd/a.yaml"));
         let kept = said.lines().find_map(|line| line.strip_prefix("kept "));

@@ -29,6 +29,9 @@ pub use by_hand::leave;
 /// `TimeoutStopSec` of members is 90 s.
 const STOP: Duration = Duration::from_mins(2);
 
+/// Where systemd remembers when a timer with `Persistent=` ran last.
+const STAMPS: &str = "/var/lib/systemd/timers";
+
 /// Where data is kept beside the directory that it was in.
 const KEPT: &str = "deleted";
 
@@ -114,6 +117,9 @@ fn stop_units(
     for path in paths {
         remove_file(&root.at(path))?;
         remove_wants(root, path);
+    }
+    for timer in units.iter().filter(|name| has_extension(name, "timer")) {
+        remove_file(&root.at(&format!("{STAMPS}/stamp-{timer}")))?;
     }
     unit::reload()?;
     for name in &units {

@@ -170,6 +170,16 @@ impl Desired {
         )
     }
 
+    /// Whether anything on hosts would be otherwise than `self` has it.
+    pub fn is_other(&self, wanted: &Self) -> bool {
+        let of = |desired: &Self| Self {
+            id: String::new(),
+            record: String::new(),
+            ..desired.clone()
+        };
+        of(self) != of(wanted)
+    }
+
     /// SHA-256 of what makes a creation the same one: name, nodes with addresses, ports.
     pub fn wish(&self) -> String {
         let nodes: Vec<String> = self

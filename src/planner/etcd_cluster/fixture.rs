@@ -172,6 +172,13 @@ fn host_in(desired: &Desired, key: &NodeKey, phase: Phase) -> HostFacts {
         files.insert(path, directory(0o755, "root"));
     }
     files.insert(names::HOME.to_owned(), directory(0o700, names::USER));
+    let (link, target) = names::link(&desired.version);
+    let link_fact = FileFact {
+        kind: FileKind::Link,
+        link_target: target,
+        ..FileFact::default()
+    };
+    files.insert(link, link_fact);
     let data = names::data(&desired.name, key);
     files.insert(data, directory(0o700, names::USER));
     let wal = names::wal(&desired.name, key);

@@ -1,7 +1,7 @@
 //! Hosts that have a member and a ledger that does not know it.
 
 use super::{Phase, Role, desired::Desired, files, names, observed::Observed};
-use crate::{facts::FileFact, name::NodeKey, version};
+use crate::{facts::FileFact, name::NodeKey};
 
 /// Nodes whose configuration is on their host although the ledger there knows nothing of it: it was lost,
 /// and its copy too. Everything there counts as somebody else's then, so nothing is done.
@@ -16,8 +16,9 @@ pub fn forgotten<'a>(desired: &'a Desired, observed: &Observed) -> Vec<&'a NodeK
     desired.nodes.keys().filter(is_forgotten).collect()
 }
 
-/// The command that takes the member of a node off its host, with everything that counts as somebody
-/// else's there without a ledger: afterwards the node joins anew, and gets its data from the others.
+/// The command that takes the member of a node off its host, with everything that is its alone and counts
+/// as somebody else's without a ledger: afterwards the node joins anew, and gets its data from the others.
+/// What others use too is taken over as it is, if it is as it should be.
 pub fn clearing(desired: &Desired, key: &NodeKey) -> String {
     let cluster = &desired.name;
     let timers = Role::ALL.map(|role| format!("{}.timer", names::renewal(cluster, role.as_str())));
@@ -30,12 +31,6 @@ pub fn clearing(desired: &Desired, key: &NodeKey) -> String {
         let stem = names::certificate_stem(cluster, key, role.as_str());
         paths.extend([format!("{stem}.crt"), format!("{stem}.key")]);
     }
-    paths.extend([
-        desired.issuer.root_path(),
-        desired.issuer.file_path(),
-        names::programs(&desired.version),
-        format!("/opt/step/{}", version::STEP),
-    ]);
     format!(
         "systemctl disable --now {}; rm -rf {}; systemctl daemon-reload",
         units.join(" "),

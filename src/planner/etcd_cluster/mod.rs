@@ -1,6 +1,7 @@
 //! Clusters: from a wish and facts to the next steps.
 
 mod admission;
+mod begun;
 mod certificate;
 mod change;
 mod check;
@@ -28,6 +29,7 @@ mod warnings;
 
 pub(crate) use admission::check_host;
 pub use admission::{Registered, admit, check_name};
+pub use begun::check_begun;
 pub use certificate::{CERTIFICATE_MODE, KEY_MODE, Role, Subject, subject};
 pub use change::refuse;
 pub use check::{Violation, check};

@@ -66,9 +66,15 @@ pub fn programs(version: &semver::Version) -> String {
     format!("/opt/etcd/{version}")
 }
 
+/// The link that units start a version by, and where it leads.
+pub fn link(version: &semver::Version) -> (String, String) {
+    let program = format!("{}/etcd", programs(version));
+    (format!("/opt/bin/etcd-{version}"), program)
+}
+
 /// The directories of programs, with those above them that are made for them.
 pub fn program_directories(version: &semver::Version) -> Vec<String> {
     let step = format!("/opt/step/{}", version::STEP);
-    let own = ["/opt", "/opt/etcd", "/opt/step"].map(str::to_owned);
+    let own = ["/opt", "/opt/bin", "/opt/etcd", "/opt/step"].map(str::to_owned);
     own.into_iter().chain([programs(version), step]).collect()
 }

@@ -11,10 +11,11 @@ use super::{
     step::Step,
 };
 use crate::{
-    access::{PUBLIC, exposed},
+    access::shut,
     drop_in,
     facts::{FileFact, HostFacts, UnitFact},
     name::NodeKey,
+    program::{lost_link, program},
     version,
 };
 
@@ -82,7 +83,7 @@ pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) ->
         found.push(wanted(Step::PrepareHost { node: node() }));
     }
     let step_ca = format!("/opt/step-ca/{}/step-ca", version::STEP_CA);
-    programs(key, host, &step_ca, &mut found);
+    programs(desired, key, host, &step_ca, &mut found);
     let initialise = Step::Initialise { node: node() };
     let configuration = names::configuration(desired.instance.as_ref());
     match files {
@@ -144,21 +145,30 @@ fn edited(file: &FileFact) -> bool {
     file.sha256 != file.recorded_sha256
 }
 
-fn programs(key: &NodeKey, host: &HostFacts, step_ca: &str, found: &mut Vec<Finding>) {
+fn programs(
+    desired: &Desired,
+    key: &NodeKey,
+    host: &HostFacts,
+    step_ca: &str,
+    found: &mut Vec<Finding>,
+) {
+    let install = Step::InstallPrograms { node: key.clone() };
+    let owner = names::owner(&desired.name);
     let step = format!("/opt/step/{}/step", version::STEP);
-    for (path, what) in [(step_ca, "step-ca"), (step.as_str(), "step")] {
-        let install = Step::InstallPrograms { node: key.clone() };
-        match host.files.get(path) {
-            None => found.push(drift(format!("{what} ({path}) is missing"), install)),
-            Some(file) if edited(file) => found.push(drift(
-                format!("{path} is another program than the one installed"),
-                install,
-            )),
-            Some(file) => found.extend(
-                exposed(path, file, PUBLIC, "root", "root")
-                    .map(|sentence| drift(sentence, install)),
-            ),
-        }
+    let sentences = [step_ca, &step].map(|path| program(path, host, &owner));
+    let link = lost_link(names::LINK, step_ca, host);
+    found.extend(
+        sentences
+            .into_iter()
+            .chain([link])
+            .flatten()
+            .map(|sentence| drift(sentence, install.clone())),
+    );
+    if let Some(sentence) = ["/opt", "/opt/bin"]
+        .iter()
+        .find_map(|path| shut(path, host.files.get(*path)?))
+    {
+        found.push(drift(sentence, install));
     }
 }
 

@@ -20,7 +20,7 @@ pub use admission::admit;
 pub use change::refuse;
 pub use desired::{Desired, Wish};
 pub use drift::drift;
-pub use names::{directory, owner, unit};
+pub use names::{LINK, directory, owner, unit};
 pub use observed::{Manifest, Observed};
 pub use place::misplaced;
 pub use plan::{announce_creation, plan};

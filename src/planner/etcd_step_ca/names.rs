@@ -2,6 +2,9 @@
 
 use crate::name::Name;
 
+/// The link that units start step-ca by.
+pub const LINK: &str = "/opt/bin/step-ca";
+
 /// `step-ca`, or `step-ca-<instance>` for a second one on the same host.
 fn stem(instance: Option<&Name>) -> String {
     instance.map_or_else(

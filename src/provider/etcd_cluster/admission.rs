@@ -26,6 +26,10 @@ pub(super) async fn admission(
 ) -> Problems {
     let mut problems = Problems::default();
     let unfinished = || session::unfinished(&observed.hosts).map(|journal| journal.id.clone());
+    if replaced.is_none() {
+        let begun = unfinished();
+        cluster::check_begun(desired, observed, begun.as_deref(), &mut problems);
+    }
     let id = replaced.or_else(unfinished);
     cluster::admit(desired, observed, id.as_deref(), &mut problems);
     if let Some(registered) = registered {

@@ -113,8 +113,9 @@ async fn admitted(
     let limit = timeouts::limit(&change.planned, "read");
     let request = |key: &_| look::request(&case.desired, key);
     let mut hosts = look_at(&case.hosts, &owner, limit, request).await?;
-    let origin = &case.hosts.context().origin;
-    session::leave_made(&mut hosts, origin, &case.desired.wish());
+    let context = case.hosts.context();
+    let (origin, in_state) = (&context.origin, &context.in_state);
+    session::leave_made(&mut hosts, origin, &case.desired.wish(), in_state);
     let observed = Observed::of(hosts);
     let registered = certify::registered(&case.ca, &case.desired).await;
     let problems = admission(

@@ -54,7 +54,8 @@ pub(super) fn request(desired: &Desired, key: &NodeKey) -> ObserveRequest {
     ];
     queries.extend(["etcd", "etcdctl", "etcdutl"].map(|name| plain(format!("{programs}/{name}"))));
     let directories = names::DIRECTORIES.map(str::to_owned).into_iter();
-    let of_programs = names::program_directories(&desired.version);
+    let mut of_programs = names::program_directories(&desired.version);
+    of_programs.push(names::link(&desired.version).0);
     queries.extend(directories.chain(of_programs).map(plain));
     let written = files(desired, key, &desired.nodes[key], Phase::Existing);
     queries.extend(written.into_iter().map(|file| FileQuery {

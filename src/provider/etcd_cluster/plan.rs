@@ -107,7 +107,8 @@ async fn plan_creation(
         diagnostics,
     )
     .await;
-    session::leave_made(&mut facts, &context.origin, &desired.wish());
+    let (origin, in_state) = (&context.origin, &context.in_state);
+    session::leave_made(&mut facts, origin, &desired.wish(), in_state);
     offered(&context, desired, &facts, diagnostics).await;
     let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
@@ -238,8 +239,9 @@ fn plan_update(
         return common::warn_unannounced(&what, may, &unknown, diagnostics);
     };
     let mut problems = Problems::default();
-    if let Some(before) = wish::read(prior, &mut Diagnostics::new()).desired {
-        cluster::refuse(&before, desired, &mut problems);
+    let before = wish::read(prior, &mut Diagnostics::new()).desired;
+    if let Some(before) = &before {
+        cluster::refuse(before, desired, &mut problems);
     }
     diagnostics.extend(report::problems(problems));
     state::set_wished(planned, desired);
@@ -254,6 +256,11 @@ fn plan_update(
     }
     // The apply goes the new way, and says what it met there.
     if seen.is_rerouted {
+        common::unknown(planned, &["status"]);
+    }
+    // A change that cannot be made now ends with the reason, and does not stand in the state.
+    let is_changed = before.is_some_and(|before| before.is_other(desired));
+    if is_changed && !plan.blocked.is_empty() {
         common::unknown(planned, &["status"]);
     }
     let is_wanted = has_drift || planned != prior;

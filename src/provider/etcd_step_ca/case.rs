@@ -87,3 +87,18 @@ pub(super) fn replaced(
         )
     })
 }
+
+/// A CA that is protected and gone is not made anew in silence: nobody would trust the new one.
+pub(super) fn gone(hosts: &Hosts, desired: &Desired) -> Diagnostic {
+    let host = &hosts.target(&desired.active).host;
+    Diagnostic::error(
+        format!("CA {} is gone from {host}", desired.name),
+        format!(
+            "Neither its files nor its entry in the ledger are there any more. A new one would have another \
+             root, and refuse every certificate of this one. Nothing was changed.\nHint: Put {} and \
+             /var/lib/etcd-node/ledger.json back from a backup. If nobody needs this CA any more, take it \
+             out of the state (`tofu state rm`), and the next apply makes a new one.",
+            planner_ca::directory(desired.instance.as_ref())
+        ),
+    )
+}

@@ -51,8 +51,9 @@ async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics>
     let limit = timeouts::limit(&change.planned, "read");
     let request = |_: &_| look::request(&case.desired);
     let mut hosts = look_at(&case.hosts, &owner, limit, request).await?;
-    let origin = &case.hosts.context().origin;
-    session::leave_made(&mut hosts, origin, &case.desired.wish());
+    let context = case.hosts.context();
+    let (origin, in_state) = (&context.origin, &context.in_state);
+    session::leave_made(&mut hosts, origin, &case.desired.wish(), in_state);
     let observed = Observed { hosts };
     let problems = admission(&case.desired, &observed, None);
     if problems.has_errors() {

@@ -72,7 +72,8 @@ async fn plan_creation(
     };
     let owner = planner_ca::owner(&desired.name);
     let mut facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
-    session::leave_made(&mut facts, &context.origin, &desired.wish());
+    let (origin, in_state) = (&context.origin, &context.in_state);
+    session::leave_made(&mut facts, origin, &desired.wish(), in_state);
     let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
         Err(protected) => return diagnostics.extend(protected),

@@ -47,6 +47,10 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         diagnostics.push(left);
         return Outcome::unchanged(current, diagnostics);
     }
+    if is_gone && current.state.get("deletion_protection").as_bool() != Some(false) {
+        diagnostics.push(case::gone(&hosts, &desired));
+        return Outcome::unchanged(current, diagnostics);
+    }
     if is_gone {
         return Outcome {
             state: Value::Null,

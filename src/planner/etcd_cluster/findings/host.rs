@@ -2,10 +2,11 @@
 
 use super::{Finding, Remedy, drift, edited, exposed, wanted};
 use crate::{
-    access::{PUBLIC, shut},
+    access::shut,
     etcd_cluster::{certificate::Role, desired::Desired, names, trust::other_root},
     facts::HostFacts,
     name::NodeKey,
+    program::{lost_link, program},
     version,
 };
 
@@ -77,27 +78,22 @@ pub(super) fn prepared(
 
 pub(super) fn programs(desired: &Desired, host: &HostFacts, found: &mut Vec<Finding>) {
     let directory = names::programs(&desired.version);
+    let owner = names::owner(&desired.name);
     let own = ["etcd", "etcdctl", "etcdutl"].map(|name| format!("{directory}/{name}"));
     // The step CLI is for people who look at certificates.
     for path in own
         .into_iter()
         .chain([format!("/opt/step/{}/step", version::STEP)])
     {
-        match host.files.get(&path) {
-            None => found.push(drift(format!("{path} is missing"), Remedy::Install)),
-            Some(file) if edited(file) => found.push(drift(
-                format!("{path} is another program than the one installed"),
-                Remedy::Install,
-            )),
-            Some(file) => found.extend(
-                exposed(&path, file, PUBLIC, "root", "root")
-                    .map(|sentence| drift(sentence, Remedy::Install)),
-            ),
-        }
+        found.extend(program(&path, host, &owner).map(|sentence| Finding {
+            sentence,
+            remedy: Remedy::Install,
+        }));
     }
+    let (link, target) = names::link(&desired.version);
+    found.extend(lost_link(&link, &target, host).map(|sentence| drift(sentence, Remedy::Install)));
     for path in names::program_directories(&desired.version) {
-        let fact = host.files.get(&path).filter(|fact| fact.made);
-        let sentence = fact.and_then(|fact| shut(&path, fact));
+        let sentence = host.files.get(&path).and_then(|fact| shut(&path, fact));
         found.extend(sentence.map(|sentence| drift(sentence, Remedy::Install)));
     }
 }

@@ -135,6 +135,14 @@ fn finds_what_the_members_service_can_not_run_or_pass() {
         |seen| file_mut(seen, "2", "/opt/etcd").mode = 0o700,
         &expect!["2 (10.0.1.12): /opt/etcd has mode 0700 and owner root, wanted 0755 and root"],
     );
+    let unlinked = |seen: &mut Observed| {
+        let (link, _) = names::link(&desired(3).version);
+        "/bin/true".clone_into(&mut file_mut(seen, "2", &link).link_target);
+        assert!(host_mut(seen, "3").files.remove(&link).is_some());
+    };
+    check(unlinked, &expect![[r#"
+        2 (10.0.1.12): /opt/bin/etcd-3.5.35 does not lead to /opt/etcd/3.5.35/etcd
+        3 (10.0.1.13): /opt/bin/etcd-3.5.35 is missing"#]]);
     let shut = |seen: &mut Observed| {
         for path in ["/etc/etcd", "/etc/etcd/ssl", "/var/lib/etcd"] {
             file_mut(seen, "2", path).mode = 0o750;
@@ -148,9 +156,10 @@ fn finds_what_the_members_service_can_not_run_or_pass() {
     check(
         shut,
         &expect![[r#"
-        2 (10.0.1.12): /etc/etcd has mode 0750 and owner root, wanted 0755 and root
-        2 (10.0.1.12): /etc/etcd/ssl has mode 0750 and owner root, wanted 0755 and root
-        2 (10.0.1.12): /var/lib/etcd has mode 0750 and owner etcd, wanted 0700 and etcd"#]],
+            2 (10.0.1.12): /etc/etcd has mode 0750 and owner root, wanted 0755 and root
+            2 (10.0.1.12): /etc/etcd/ssl has mode 0750 and owner root, wanted 0755 and root
+            2 (10.0.1.12): /opt has mode 0700: only root can pass it
+            2 (10.0.1.12): /var/lib/etcd has mode 0750 and owner etcd, wanted 0700 and etcd"#]],
     );
     // Nothing is known of directories from an older build.
     let older = |seen: &mut Observed| {
@@ -161,6 +170,21 @@ fn finds_what_the_members_service_can_not_run_or_pass() {
         }
     };
     check(older, &expect![[""]]);
+}
+
+#[test]
+fn who_uses_programs_is_written_down() {
+    // They were there already, for another cluster: without an entry they go with that one.
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    for file in host_mut(&mut seen, "2").files.values_mut() {
+        if file.sha256 == crate::rendered::sha256(b"etcd") {
+            "etcd_cluster/other".clone_into(&mut file.owner);
+        }
+    }
+    assert_eq!(sentences(&desired, &seen), [""; 0]);
+    expect!["install etcd 3.5.35 on 2\n"]
+        .assert_eq(&crate::etcd_cluster::fixture::planned(&desired, &seen));
 }
 
 #[test]

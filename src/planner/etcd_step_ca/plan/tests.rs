@@ -37,8 +37,8 @@ fn makes_a_ca_from_nothing_and_goes_on_from_any_point() {
     expect![[r#"
         drift: 1 (10.0.1.10): /etc/step-ca holds no CA
         drift: 1 (10.0.1.10): /etc/systemd/system/step-ca.service is missing
-        drift: 1 (10.0.1.10): step (/opt/step/0.30.2/step) is missing
-        drift: 1 (10.0.1.10): step-ca (/opt/step-ca/0.30.2/step-ca) is missing
+        drift: 1 (10.0.1.10): /opt/step-ca/0.30.2/step-ca is missing
+        drift: 1 (10.0.1.10): /opt/step/0.30.2/step is missing
         drift: 1 (10.0.1.10): unit step-ca.service is not enabled
         drift: 1 (10.0.1.10): unit step-ca.service is stopped
         prepare the host of 1
@@ -55,8 +55,8 @@ fn makes_a_ca_from_nothing_and_goes_on_from_any_point() {
     expect![[r#"
         drift: 1 (10.0.1.10): /etc/step-ca holds no CA
         drift: 1 (10.0.1.10): /etc/systemd/system/step-ca.service is missing
-        drift: 1 (10.0.1.10): step (/opt/step/0.30.2/step) is missing
-        drift: 1 (10.0.1.10): step-ca (/opt/step-ca/0.30.2/step-ca) is missing
+        drift: 1 (10.0.1.10): /opt/step-ca/0.30.2/step-ca is missing
+        drift: 1 (10.0.1.10): /opt/step/0.30.2/step is missing
         drift: 1 (10.0.1.10): unit step-ca.service is not enabled
         drift: 1 (10.0.1.10): unit step-ca.service is stopped
         install step-ca and step on 1
@@ -91,14 +91,14 @@ fn mends_what_is_missing_or_edited() {
     check(
         remove("/opt/step-ca/0.30.2/step-ca"),
         &expect![[r#"
-        drift: 1 (10.0.1.10): step-ca (/opt/step-ca/0.30.2/step-ca) is missing
-        install step-ca and step on 1"#]],
+            drift: 1 (10.0.1.10): /opt/step-ca/0.30.2/step-ca is missing
+            install step-ca and step on 1"#]],
     );
     check(
         remove("/opt/step/0.30.2/step"),
         &expect![[r#"
-        drift: 1 (10.0.1.10): step (/opt/step/0.30.2/step) is missing
-        install step-ca and step on 1"#]],
+            drift: 1 (10.0.1.10): /opt/step/0.30.2/step is missing
+            install step-ca and step on 1"#]],
     );
     check(
         remove("/etc/systemd/system/step-ca.service"),
