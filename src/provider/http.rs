@@ -81,7 +81,10 @@ fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -91,6 +94,10 @@ mod tests {
         let address = listener.local_addr().expect("it is bound");
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("somebody asks");
+            // A short question comes in one piece.
+            let mut question = [0; 4096];
+            let length = stream.read(&mut question).await.expect("a question");
+            assert!(length > 0);
             let head = b"HTTP/1.1 500 Internal Server Error\r\n\r\n";
             stream.write_all(head).await.expect("a head");
             // Until the client has had enough.
