@@ -282,7 +282,7 @@ fn every_way_of_the_ssh_block_works() -> Outcome {
     expect_login(&site, "bastion", &text)?;
     // The node's own way, beside one that leads nowhere.
     let profile =
-        format!("  ssh_profile {{\n name = \"inner\"\n {by_bastion}\n  }}\n  download {{",);
+        format!("  ssh_profile {{\n name = \"inner\"\n {by_bastion}\n  }}\n  download {{");
     let text = through(&configuration(&site, &block("password = \"wrong\"")))
         .replace("  download {", &profile)
         .replace("host_key =", "ssh_profile = \"inner\", host_key =");

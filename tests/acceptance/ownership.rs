@@ -156,7 +156,7 @@ fn with_nodes(site: &Site, nodes: &str) -> Outcome {
         .split_once("resource \"etcd_cluster\"")
         .expect("a cluster");
     let tail = tail.replace("  nodes               = local.nodes\n", nodes);
-    Ok(site.write("main.tf", &format!("{head}resource \"etcd_cluster\"{tail}"))?)
+    site.write("main.tf", &format!("{head}resource \"etcd_cluster\"{tail}"))
 }
 
 /// The host as a kill between the quorum and its record leaves it: the journal is open. `knows` is
