@@ -140,9 +140,12 @@ fn finds_what_the_members_service_can_not_run_or_pass() {
         "/bin/true".clone_into(&mut file_mut(seen, "2", &link).link_target);
         assert!(host_mut(seen, "3").files.remove(&link).is_some());
     };
-    check(unlinked, &expect![[r#"
+    check(
+        unlinked,
+        &expect![[r#"
         2 (10.0.1.12): /opt/bin/etcd-3.5.35 does not lead to /opt/etcd/3.5.35/etcd
-        3 (10.0.1.13): /opt/bin/etcd-3.5.35 is missing"#]]);
+        3 (10.0.1.13): /opt/bin/etcd-3.5.35 is missing"#]],
+    );
     let shut = |seen: &mut Observed| {
         for path in ["/etc/etcd", "/etc/etcd/ssl", "/var/lib/etcd"] {
             file_mut(seen, "2", path).mode = 0o750;
