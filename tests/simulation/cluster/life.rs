@@ -86,7 +86,7 @@ fn try_create(world: &mut World, has_faults: bool) -> Done {
             id,
             wish: world.desired.wish(),
             by: "somebody".to_owned(),
-            is_made: false,
+            ..JournalFact::default()
         });
     }
     let result = run(world, &mut work, None, has_faults, false);
