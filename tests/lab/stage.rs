@@ -375,7 +375,7 @@ fn pass_on(said: &Said, from: impl Read) {
 /// what did not compile.
 fn is_kept(line: &str) -> bool {
     let counts = line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed;");
-    let failed = line.starts_with("test ") && line.ends_with("FAILED");
+    let failed = line.ends_with(" ... FAILED") || line.ends_with(" --- FAILED");
     let broken = line.starts_with("error") || line.trim_start().starts_with("--> ");
     counts || failed || broken
 }
@@ -399,6 +399,7 @@ mod tests {
     fn keeps_what_failed() {
         for line in [
             "test drift::a_member ... FAILED",
+            "drift::a_member --- FAILED",
             "error[E0063]: missing field `root_path`",
             "  --> src/node/tests/real/renewal.rs:29:17",
         ] {

@@ -213,7 +213,7 @@ fn what_the_ledger_does_not_own_is_left_alone() {
         "the same bytes too"
     );
     assert_eq!(
-        kind(wish(&host, A, vec![shared_file(CONF, "theirs")])),
+        kind(wish(&host, A, vec![shared_file(CONF, "ours")])),
         Kind::Foreign
     );
     assert_eq!(
@@ -233,6 +233,18 @@ fn what_the_ledger_does_not_own_is_left_alone() {
     assert_eq!(skipped, [Outcome::NotNeeded]);
     assert_eq!(host.read("/opt/bin/etcdctl"), "theirs");
     assert_eq!(host.read(CONF), "theirs");
+}
+
+#[test]
+fn what_several_use_is_taken_over_from_a_lost_ledger_if_it_is_the_same() {
+    const ROOT: &str = "/etc/etcd/ssl/main-root_ca.crt";
+    let host = TestHost::new();
+    host.write(ROOT, "the root");
+    let entered = wish(&host, A, vec![shared_file(ROOT, "the root")]);
+    assert_eq!(entered.expect("taken over"), [Outcome::Updated], "its mode");
+    let ledger = Ledger::load(host.root()).expect("a ledger");
+    assert_eq!(ledger.standing(ROOT, A), Standing::Shared);
+    assert!(!ledger.made(ROOT), "it may be somebody else's, and stays");
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl World {
                 modified_ms: file.modified_ms,
                 content: Some(file.content.clone()),
                 recorded_sha256: host.recorded.get(path).cloned().unwrap_or_default(),
+                owner: names::owner(&self.desired.name),
                 ..FileFact::default()
             };
             files.insert(path.clone(), fact);
