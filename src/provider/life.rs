@@ -7,7 +7,7 @@ use host::proto::ObserveRequest;
 use planner::{facts::Fact, name::NodeKey};
 use tf_plugin::{
     Diagnostic, Diagnostics, Severity, Value,
-    provider::{Current, Outcome},
+    provider::{Change, Current, Outcome},
 };
 
 use crate::{
@@ -74,6 +74,34 @@ pub(crate) fn made(state: Value, private: Vec<u8>, diagnostics: Diagnostics) -> 
         private,
         identity,
         diagnostics,
+    }
+}
+
+/// An object that is not there any more.
+pub(crate) fn gone(diagnostics: Diagnostics) -> Outcome {
+    Outcome {
+        state: Value::Null,
+        private: Vec::new(),
+        identity: Value::Null,
+        diagnostics,
+    }
+}
+
+/// The answer to a creation; one that failed leaves nothing in the state, so nothing is tainted.
+pub(crate) fn created(result: Result<Outcome, Diagnostics>) -> Outcome {
+    result.unwrap_or_else(Outcome::failed)
+}
+
+/// The answer to a change; with an error, the object stays as it was.
+pub(crate) fn updated(change: Change, result: Result<Outcome, Diagnostics>) -> Outcome {
+    result.unwrap_or_else(|diagnostics| made(change.prior, change.private, diagnostics))
+}
+
+/// The answer to a removal; with an error, the object stays, and the next removal goes on.
+pub(crate) fn deleted(current: Current, result: Result<Diagnostics, Diagnostics>) -> Outcome {
+    match result {
+        Ok(diagnostics) => gone(diagnostics),
+        Err(diagnostics) => Outcome::unchanged(current, diagnostics),
     }
 }
 

@@ -18,17 +18,14 @@ use super::{
 use crate::{
     context::{Context, Setup},
     creation, executor,
-    life::{errors, limits, look as look_at, made, ready},
+    life::{created, errors, limits, look as look_at, made, ready},
     report,
     session::{self, Locked},
     timeouts,
 };
 
 pub(super) async fn create(setup: &Setup, change: Change) -> Outcome {
-    match try_create(setup, &change).await {
-        Ok(outcome) => outcome,
-        Err(diagnostics) => Outcome::failed(diagnostics),
-    }
+    created(try_create(setup, &change).await)
 }
 
 async fn try_create(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {

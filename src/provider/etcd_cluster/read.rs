@@ -16,7 +16,7 @@ use super::{
 use crate::{
     context::Setup,
     creation, import,
-    life::{made, not_read, ready, warn_unseen},
+    life::{gone, made, not_read, ready, warn_unseen},
     report, session, timeouts,
 };
 
@@ -54,12 +54,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         return Outcome::unchanged(current, diagnostics);
     }
     if is_gone {
-        return Outcome {
-            state: Value::Null,
-            private: Vec::new(),
-            identity: Value::Null,
-            diagnostics,
-        };
+        return gone(diagnostics);
     }
     if let Some(other) = case::another(&hosts, &desired, &observed.hosts) {
         diagnostics.push(other);

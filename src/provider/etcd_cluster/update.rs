@@ -18,22 +18,15 @@ use super::{
 use crate::{
     common,
     context::Setup,
-    executor, import,
-    life::{limits, made, ready},
+    executor,
+    life::{limits, made, ready, updated},
     report::{self, Told},
     session, timeouts,
 };
 
 pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
-    match try_update(setup, &change).await {
-        Ok(outcome) => outcome,
-        Err(diagnostics) => Outcome {
-            identity: import::identity_of(&change.prior),
-            state: change.prior,
-            private: change.private,
-            diagnostics,
-        },
-    }
+    let result = try_update(setup, &change).await;
+    updated(change, result)
 }
 
 async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {

@@ -2,7 +2,7 @@
 
 use planner::etcd_step_ca::{self as planner_ca};
 use tf_plugin::{
-    Diagnostic, Diagnostics, Value,
+    Diagnostic, Diagnostics,
     provider::{Current, Outcome},
 };
 
@@ -11,18 +11,17 @@ use super::{
     case::{self, Case},
     look,
 };
-use crate::{common, context::Setup, life::ready, report::Told, session, timeouts};
+use crate::{
+    common,
+    context::Setup,
+    life::{deleted, ready},
+    report::Told,
+    session, timeouts,
+};
 
 pub(super) async fn delete(setup: &Setup, current: Current) -> Outcome {
-    match try_delete(setup, &current).await {
-        Ok(diagnostics) => Outcome {
-            state: Value::Null,
-            private: Vec::new(),
-            identity: Value::Null,
-            diagnostics,
-        },
-        Err(diagnostics) => Outcome::unchanged(current, diagnostics),
-    }
+    let result = try_delete(setup, &current).await;
+    deleted(current, result)
 }
 
 async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Diagnostics> {

@@ -5,7 +5,7 @@ use planner::{
     problem::Problems,
 };
 use tf_plugin::{
-    Diagnostics, Value,
+    Diagnostics,
     provider::{Current, Import, Outcome},
 };
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     context::Setup,
     creation, import,
-    life::{made, not_read, ready, warn_unseen},
+    life::{gone, made, not_read, ready, warn_unseen},
     report, session, timeouts,
 };
 
@@ -52,12 +52,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         return Outcome::unchanged(current, diagnostics);
     }
     if is_gone {
-        return Outcome {
-            state: Value::Null,
-            private: Vec::new(),
-            identity: Value::Null,
-            diagnostics,
-        };
+        return gone(diagnostics);
     }
     let observed = Observed { hosts: facts };
     if let Some(changed) = case::replaced(&desired, &current.state, &observed) {
