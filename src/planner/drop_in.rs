@@ -20,7 +20,7 @@ pub(crate) fn own(unit: &UnitFact) -> Vec<&str> {
 /// Drop-ins because of which a service starts something else than its own file says, or as another
 /// user. `None` if none does, and where the file is not ours: that is mended first.
 pub(crate) fn overriding<'a>(unit: &'a UnitFact, file: Option<&FileFact>) -> Option<Vec<&'a str>> {
-    let file = file.filter(|file| file.sha256 == file.recorded_sha256)?;
+    let file = file.filter(|file| !file.is_edited())?;
     let text = file.content.as_deref()?;
     let values = |name| text.lines().filter_map(move |line| line.strip_prefix(name));
     let is_same = values("ExecStart=").eq(unit.exec_start.iter().map(String::as_str))

@@ -108,6 +108,13 @@ pub struct FileFact {
     pub link_target: String,
 }
 
+impl FileFact {
+    /// It has other bytes than those of our last write.
+    pub fn is_edited(&self) -> bool {
+        self.sha256 != self.recorded_sha256
+    }
+}
+
 /// What a path is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileKind {

@@ -14,7 +14,7 @@ pub(crate) fn program(path: &str, host: &HostFacts, owner: &str) -> Option<Strin
     let Some(file) = host.files.get(path) else {
         return Some(format!("{path} is missing"));
     };
-    if file.sha256 != file.recorded_sha256 {
+    if file.is_edited() {
         return Some(format!("{path} is another program than the one installed"));
     }
     exposed(path, file, PUBLIC, "root", "root").or_else(|| (file.owner != owner).then(String::new))

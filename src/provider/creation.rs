@@ -45,6 +45,13 @@ pub(crate) fn plan(
     Ok(replaced)
 }
 
+/// Leaves the creations out that came to their end and that this run cannot have lost the answer of: see
+/// [`session::leave_made`].
+pub(crate) fn leave_made(hosts: &Hosts, facts: &mut Facts, wish: &str) {
+    let context = hosts.context();
+    session::leave_made(facts, &context.origin, wish, &context.in_state);
+}
+
 /// Takes the name for a creation that begins, on the machines that were seen.
 ///
 /// # Errors

@@ -1,17 +1,21 @@
 //! Import of what this provider made itself: every host knows what it was made from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use host::proto::ObserveRequest;
 use planner::node::NodeWish;
 use tf_plugin::{
     Diagnostic, Diagnostics, Schema, Value, json,
-    provider::{Identity, Import},
+    provider::{Identity, Import, Outcome},
 };
 
-use crate::{context::Context, hosts::Hosts, nodes, report::Told};
-use host::proto::ObserveRequest;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::{
+    context::{Context, Setup},
+    hosts::Hosts,
+    life::{made, ready},
+    nodes,
+    report::Told,
+};
 
 /// Limit for looking at the hosts.
 const LOOK: Duration = Duration::from_secs(30);
@@ -66,11 +70,23 @@ fn split(wanted: &Import) -> Option<(String, Vec<String>)> {
     (!name.is_empty() && !hosts.is_empty()).then_some((name, hosts))
 }
 
+/// The answer to an import of an object of `kind`.
+pub(crate) async fn import(setup: &Setup, kind: &str, schema: &Schema, wanted: &Import) -> Outcome {
+    let found = async {
+        let context = ready(setup)?;
+        find(&context, kind, schema, wanted).await
+    };
+    match found.await {
+        Ok(state) => made(state, Vec::new(), Diagnostics::new()),
+        Err(diagnostics) => Outcome::failed(diagnostics),
+    }
+}
+
 /// Finds an object by what its hosts wrote down. `kind` is `etcd_cluster` or `etcd_step_ca`.
 ///
 /// # Errors
 /// Diagnostics: it is nowhere, or the hosts cannot be asked.
-pub(crate) async fn find(
+async fn find(
     context: &Arc<Context>,
     kind: &str,
     schema: &Schema,

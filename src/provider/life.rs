@@ -77,6 +77,20 @@ pub(crate) fn made(state: Value, private: Vec<u8>, diagnostics: Diagnostics) -> 
     }
 }
 
+/// Whether all hosts were seen, and none knows the resource.
+pub(crate) fn is_gone(facts: &Facts) -> bool {
+    let mut facts = facts.values();
+    facts.all(|fact| fact.known().is_some_and(|host| host.owner.is_none()))
+}
+
+/// The answer to a change that leaves nothing to look at on hosts: what was planned is wholly known.
+pub(crate) fn settled(change: &Change) -> Option<Outcome> {
+    let (planned, private) = (&change.planned, &change.private);
+    planned
+        .is_wholly_known()
+        .then(|| made(planned.clone(), private.clone(), Diagnostics::new()))
+}
+
 /// An object that is not there any more.
 pub(crate) fn gone(diagnostics: Diagnostics) -> Outcome {
     Outcome {

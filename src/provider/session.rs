@@ -11,7 +11,10 @@ use planner::{
     name::NodeKey,
 };
 
-use crate::{facts::Facts, hosts::Hosts, in_state::InState, report::Trouble};
+use crate::{
+    common::ensured, executor::Ensure, facts::Facts, hosts::Hosts, in_state::InState,
+    report::Trouble,
+};
 
 /// How long another apply of the same resource is waited for, in milliseconds. A killed one gives
 /// its locks back when its helpers notice, which takes seconds.
@@ -259,6 +262,26 @@ pub(crate) fn without_journal(mut facts: Facts, id: &str) -> Facts {
     facts
 }
 
+/// Takes the entry of a creation away on one host.
+///
+/// # Errors
+/// [`Trouble`] of the call.
+pub(crate) async fn clear(
+    hosts: &Hosts,
+    key: &NodeKey,
+    owner: &str,
+    id: &str,
+) -> Result<Ensure, Trouble> {
+    let request = ClearJournalRequest {
+        owner: owner.to_owned(),
+        id: id.to_owned(),
+    };
+    let cleared = hosts.call(key, "ClearJournal", |mut client| async move {
+        client.clear_journal(request).await
+    });
+    Ok(ensured(cleared.await?.outcome()))
+}
+
 /// Takes the entry of a creation away whose object stands in a state by now.
 pub(crate) async fn claim(hosts: &Hosts, facts: &mut Facts, owner: &str, id: &str) {
     let claims = facts.iter_mut().filter_map(|(key, fact)| match fact {
@@ -273,16 +296,7 @@ pub(crate) async fn claim(hosts: &Hosts, facts: &mut Facts, owner: &str, id: &st
         _ => None,
     });
     let claims = claims.map(|(key, host)| async move {
-        let request = ClearJournalRequest {
-            owner: owner.to_owned(),
-            id: id.to_owned(),
-        };
-        let cleared = hosts
-            .call(key, "ClearJournal", |mut client| async move {
-                client.clear_journal(request).await
-            })
-            .await;
-        match cleared {
+        match clear(hosts, key, owner, id).await {
             Ok(_) => host.journal = None,
             Err(trouble) => tracing::warn!(error = %trouble, "a journal entry stays"),
         }

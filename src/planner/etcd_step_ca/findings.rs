@@ -133,16 +133,19 @@ fn files(desired: &Desired, host: &HostFacts) -> Files {
     // A creation has an open journal until its CA stands in a state.
     let was_made = host.owner.is_some() && !is_ours(desired, host);
     match (present, has_root) {
-        (true, _) if host.files.get(&configuration).is_some_and(edited) => Files::Edited,
+        (true, _)
+            if host
+                .files
+                .get(&configuration)
+                .is_some_and(FileFact::is_edited) =>
+        {
+            Files::Edited
+        }
         (true, _) => Files::Kept,
         (false, true) => Files::Unconfigured,
         (false, false) if was_made => Files::Lost,
         (false, false) => Files::NotMade,
     }
-}
-
-fn edited(file: &FileFact) -> bool {
-    file.sha256 != file.recorded_sha256
 }
 
 fn programs(
@@ -188,7 +191,7 @@ fn unit(
             format!("{} is missing", file.path),
             Step::WriteFiles { node: node() },
         )),
-        Some(fact) if edited(fact) => {
+        Some(fact) if fact.is_edited() => {
             found.push(drift(
                 format!("{} was edited", file.path),
                 Step::WriteFiles { node: node() },

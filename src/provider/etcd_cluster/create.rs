@@ -110,9 +110,7 @@ async fn admitted(
     let limit = timeouts::limit(&change.planned, "read");
     let request = |key: &_| look::request(&case.desired, key);
     let mut hosts = look_at(&case.hosts, &owner, limit, request).await?;
-    let context = case.hosts.context();
-    let (origin, in_state) = (&context.origin, &context.in_state);
-    session::leave_made(&mut hosts, origin, &case.desired.wish(), in_state);
+    creation::leave_made(&case.hosts, &mut hosts, &case.desired.wish());
     let observed = Observed::of(hosts);
     let registered = certify::registered(&case.ca, &case.desired).await;
     let problems = admission(

@@ -85,6 +85,12 @@ impl Resource for EtcdCluster {
     }
 
     async fn import(&self, wanted: Import) -> Outcome {
-        read::import(&self.shared.get(), wanted).await
+        import::import(
+            &self.shared.get(),
+            self.type_name(),
+            &schema::schema(),
+            &wanted,
+        )
+        .await
     }
 }

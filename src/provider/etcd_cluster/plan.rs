@@ -28,7 +28,7 @@ use crate::{
     import,
     issuer::Handle,
     life::{errors, probe, ready},
-    nodes, report, session,
+    nodes, report,
 };
 
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
@@ -107,8 +107,7 @@ async fn plan_creation(
         diagnostics,
     )
     .await;
-    let (origin, in_state) = (&context.origin, &context.in_state);
-    session::leave_made(&mut facts, origin, &desired.wish(), in_state);
+    creation::leave_made(&hosts, &mut facts, &desired.wish());
     offered(&context, desired, &facts, diagnostics).await;
     let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,

@@ -1,22 +1,22 @@
-//! What a refresh sees, and what an import finds.
+//! What a refresh sees.
 
 use planner::{
     etcd_cluster::{self as cluster, Observed, names},
     problem::Problems,
 };
 use tf_plugin::{
-    Diagnostics, Value,
-    provider::{Current, Import, Outcome},
+    Value,
+    provider::{Current, Outcome},
 };
 
 use super::{
     case::{self, Case},
-    look, schema, state,
+    look, state,
 };
 use crate::{
     context::Setup,
-    creation, import,
-    life::{gone, made, not_read, ready, warn_unseen},
+    creation,
+    life::{gone, is_gone, made, not_read, ready, warn_unseen},
     report, session, timeouts,
 };
 
@@ -40,9 +40,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         &troubles,
         &format!("Cluster {}", desired.name),
     );
-    let is_gone = facts
-        .values()
-        .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    let is_gone = is_gone(&facts);
     let before = Observed::load(&current.private).ok().flatten();
     let before = before.unwrap_or_default();
     let observed = Observed::of(facts).remembering(&before);
@@ -76,15 +74,4 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         observed.store()
     };
     made(values, private, diagnostics)
-}
-
-pub(super) async fn import(setup: &Setup, wanted: Import) -> Outcome {
-    let found = async {
-        let context = ready(setup)?;
-        import::find(&context, "etcd_cluster", &schema::schema(), &wanted).await
-    };
-    match found.await {
-        Ok(state) => made(state, Vec::new(), Diagnostics::new()),
-        Err(diagnostics) => Outcome::failed(diagnostics),
-    }
 }

@@ -48,9 +48,7 @@ async fn admitted(case: &Case, change: &Change) -> Result<Observed, Diagnostics>
     let limit = timeouts::limit(&change.planned, "read");
     let request = |_: &_| look::request(&case.desired);
     let mut hosts = look_at(&case.hosts, &owner, limit, request).await?;
-    let context = case.hosts.context();
-    let (origin, in_state) = (&context.origin, &context.in_state);
-    session::leave_made(&mut hosts, origin, &case.desired.wish(), in_state);
+    creation::leave_made(&case.hosts, &mut hosts, &case.desired.wish());
     let observed = Observed { hosts };
     let problems = admission(&case.desired, &observed, None);
     if problems.has_errors() {

@@ -1,6 +1,6 @@
 //! The removal of a CA from its host.
 
-use planner::etcd_step_ca::{self as planner_ca};
+use planner::etcd_step_ca as planner_ca;
 use tf_plugin::{
     Diagnostic, Diagnostics,
     provider::{Current, Outcome},

@@ -84,6 +84,12 @@ impl Resource for EtcdStepCa {
     }
 
     async fn import(&self, wanted: Import) -> Outcome {
-        read::import(&self.shared.get(), wanted).await
+        import::import(
+            &self.shared.get(),
+            self.type_name(),
+            &schema::schema(),
+            &wanted,
+        )
+        .await
     }
 }

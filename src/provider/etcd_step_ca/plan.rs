@@ -17,7 +17,7 @@ use crate::{
     hosts::Hosts,
     import,
     life::{errors, probe, ready},
-    nodes, report, session,
+    nodes, report,
 };
 
 pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
@@ -72,8 +72,7 @@ async fn plan_creation(
     };
     let owner = planner_ca::owner(&desired.name);
     let mut facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
-    let (origin, in_state) = (&context.origin, &context.in_state);
-    session::leave_made(&mut facts, origin, &desired.wish(), in_state);
+    creation::leave_made(&hosts, &mut facts, &desired.wish());
     let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
         Err(protected) => return diagnostics.extend(protected),

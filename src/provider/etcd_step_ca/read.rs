@@ -1,22 +1,19 @@
-//! What a refresh sees, and what an import finds.
+//! What a refresh sees.
 
 use planner::{
     etcd_step_ca::{self as planner_ca, Observed},
     problem::Problems,
 };
-use tf_plugin::{
-    Diagnostics,
-    provider::{Current, Import, Outcome},
-};
+use tf_plugin::provider::{Current, Outcome};
 
 use super::{
     case::{self, Case},
-    look, schema, state,
+    look, state,
 };
 use crate::{
     context::Setup,
-    creation, import,
-    life::{gone, made, not_read, ready, warn_unseen},
+    creation,
+    life::{gone, is_gone, made, not_read, ready, warn_unseen},
     report, session, timeouts,
 };
 
@@ -40,9 +37,7 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         .await;
     session::claim(&hosts, &mut facts, &owner, &desired.id).await;
     let mut diagnostics = warn_unseen(&hosts, &facts, &troubles, &format!("CA {}", desired.name));
-    let is_gone = facts
-        .values()
-        .all(|fact| fact.known().is_some_and(|host| host.owner.is_none()));
+    let is_gone = is_gone(&facts);
     if let Some(left) = case::forgotten(&hosts, &desired, &current.state, &facts) {
         diagnostics.push(left);
         return Outcome::unchanged(current, diagnostics);
@@ -72,15 +67,4 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         observed.store()
     };
     made(values, private, diagnostics)
-}
-
-pub(super) async fn import(setup: &Setup, wanted: Import) -> Outcome {
-    let found = async {
-        let context = ready(setup)?;
-        import::find(&context, "etcd_step_ca", &schema::schema(), &wanted).await
-    };
-    match found.await {
-        Ok(state) => made(state, Vec::new(), Diagnostics::new()),
-        Err(diagnostics) => Outcome::failed(diagnostics),
-    }
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     context::Setup,
     executor,
-    life::{limits, look as look_at, made, ready, updated},
+    life::{limits, look as look_at, made, ready, settled, updated},
     report::{self, Told},
     session, timeouts,
 };
@@ -30,12 +30,8 @@ pub(super) async fn update(setup: &Setup, change: Change) -> Outcome {
 }
 
 async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnostics> {
-    if change.planned.is_wholly_known() {
-        return Ok(made(
-            change.planned.clone(),
-            change.private.clone(),
-            Diagnostics::new(),
-        ));
+    if let Some(outcome) = settled(change) {
+        return Ok(outcome);
     }
     let context = ready(setup)?;
     let Case {

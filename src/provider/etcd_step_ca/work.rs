@@ -6,9 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use host::proto::{
-    ClearJournalRequest, EnsureRequest, InitialiseCaRequest, control_unit_request::Verb,
-};
+use host::proto::{EnsureRequest, InitialiseCaRequest, control_unit_request::Verb};
 use planner::{
     etcd_step_ca::{self as planner_ca, Desired, Manifest, Observed, Step},
     facts::Fact,
@@ -24,7 +22,7 @@ use crate::{
     hosts::Hosts,
     programs,
     report::Trouble,
-    session::Locked,
+    session::{self, Locked},
 };
 
 /// step-ca answers within a second; after this much something is wrong.
@@ -183,20 +181,6 @@ impl CaWork<'_> {
             hint: common::journal(&self.unit(), &self.hosts.target(key).host),
         })
     }
-
-    async fn claim(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
-        let request = ClearJournalRequest {
-            owner: self.owner(),
-            id: self.desired.id.clone(),
-        };
-        let response = self
-            .hosts
-            .call(key, "ClearJournal", |mut client| async move {
-                client.clear_journal(request).await
-            })
-            .await?;
-        Ok(ensured(response.outcome()))
-    }
 }
 
 #[async_trait]
@@ -249,7 +233,9 @@ impl Work for CaWork<'_> {
             Step::StartUnit { node } => self.start(node, Verb::Start).await,
             Step::RestartUnit { node } => self.start(node, Verb::Restart).await,
             Step::AwaitHealthy { node } => self.healthy(node).await,
-            Step::ClaimCreation { node } => self.claim(node).await,
+            Step::ClaimCreation { node } => {
+                session::clear(self.hosts, node, &self.owner(), &self.desired.id).await
+            }
         }
     }
 

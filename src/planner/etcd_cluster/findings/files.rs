@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Finding, Remedy, drift, edited, exposed, wanted};
+use super::{Finding, Remedy, drift, exposed, wanted};
 use crate::{
     etcd_cluster::{
         desired::Desired,
@@ -62,7 +62,7 @@ pub(super) fn written(
 }
 
 fn unit_file(file: &RenderedFile, fact: &FileFact) -> Option<Finding> {
-    if edited(fact) {
+    if fact.is_edited() {
         return Some(drift(format!("{} was edited", file.path), Remedy::Write));
     }
     let content = fact.content.as_deref().unwrap_or_default();
@@ -88,7 +88,7 @@ fn configuration(
     } else {
         Remedy::Write
     };
-    if edited(fact) {
+    if fact.is_edited() {
         let detail = match (&fact.content, differs) {
             (None, _) => "was edited and is no text any more".to_owned(),
             (Some(_), false) => "was edited, no option differs".to_owned(),
@@ -107,7 +107,7 @@ fn has_read(unit: &UnitFact, fact: &FileFact) -> bool {
     // systemd tells whole seconds.
     let since_edit =
         unit.active_since_ms == 0 || unit.active_since_ms / 1000 >= fact.modified_ms / 1000;
-    unit.is_up() && (!edited(fact) || since_edit)
+    unit.is_up() && (!fact.is_edited() || since_edit)
 }
 
 /// Options that differ, in words.

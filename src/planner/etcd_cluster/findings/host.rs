@@ -1,6 +1,6 @@
 //! What a member needs of its host: user, directories, programs, units that start at boot.
 
-use super::{Finding, Remedy, drift, edited, exposed, wanted};
+use super::{Finding, Remedy, drift, exposed, wanted};
 use crate::{
     access::shut,
     etcd_cluster::{certificate::Role, desired::Desired, names, trust::other_root},
@@ -54,7 +54,7 @@ pub(super) fn prepared(
                 ),
                 Remedy::Prepare,
             )),
-            (Some(file), _) if edited(file) => {
+            (Some(file), _) if file.is_edited() => {
                 found.push(drift(format!("{path} was edited"), Remedy::Prepare));
             }
             (Some(file), _) => found.extend(

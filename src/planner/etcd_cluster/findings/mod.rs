@@ -9,12 +9,7 @@ mod host;
 mod member;
 
 use super::{certificate::Role, desired::Desired, observed::Observed};
-use crate::{
-    access::exposed,
-    facts::{FileFact, HostFacts},
-    name::NodeKey,
-    node::Node,
-};
+use crate::{access::exposed, facts::HostFacts, name::NodeKey, node::Node};
 
 /// Something on a host that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,11 +90,6 @@ fn findings(
         found.push(wanted(Remedy::Claim));
     }
     found
-}
-
-/// A file with other bytes than those of our last write.
-fn edited(file: &FileFact) -> bool {
-    file.sha256 != file.recorded_sha256
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use host::proto::{
-    Absent, AddLearnerRequest, ClearJournalRequest, EtcdQuery, Item, MemberRequest, ObserveRequest,
-    SetDataAsideRequest, control_unit_request::Verb, item,
+    Absent, AddLearnerRequest, EtcdQuery, Item, MemberRequest, ObserveRequest, SetDataAsideRequest,
+    control_unit_request::Verb, item,
 };
 use planner::{
     etcd_cluster::{self as cluster, Desired, Phase, names},
@@ -236,20 +236,6 @@ impl ClusterWork<'_> {
         let items = vec![common::item(item::Item::Absent(Absent { path }))];
         ensure(self.hosts, key, self.request(items)).await?;
         Ok(Ensure::Updated)
-    }
-
-    pub(super) async fn claim(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
-        let request = ClearJournalRequest {
-            owner: self.owner(),
-            id: self.desired.id.clone(),
-        };
-        let response = self
-            .hosts
-            .call(key, "ClearJournal", |mut client| async move {
-                client.clear_journal(request).await
-            })
-            .await?;
-        Ok(ensured(response.outcome()))
     }
 }
 

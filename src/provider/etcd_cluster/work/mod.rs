@@ -25,7 +25,7 @@ use crate::{
     executor::{Ensure, Next, Retry, Work},
     hosts::Hosts,
     report::Trouble,
-    session::Locked,
+    session::{self, Locked},
 };
 
 /// Limit for one look at a host.
@@ -261,7 +261,9 @@ impl Work for ClusterWork<'_> {
             Step::RemoveMember { node, member_id } => self.remove_member(node, *member_id).await,
             Step::AddLearner { node } => self.add_learner(node).await,
             Step::PromoteLearner { node, member_id } => self.promote(node, *member_id).await,
-            Step::ClaimCreation { node } => self.claim(node).await,
+            Step::ClaimCreation { node } => {
+                session::clear(self.hosts, node, &self.owner(), &self.desired.id).await
+            }
         }
     }
 
