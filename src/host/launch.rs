@@ -33,15 +33,17 @@ pub(crate) const CACHE: &str = "/opt/etcd-node/cache";
 /// Starts the helper whose hash fits the machine, after taking it from stdin if it is not there.
 ///
 /// One line without single quotes, exclamation marks and backslashes, so that sh, bash, zsh, dash,
-/// csh and fish hand it to `sh -c` as it is. Arguments: nonce, cache directory, then for each
-/// architecture of [`Architecture::ALL`] the hash of its helper or a dash. `cat` could not tell the
+/// csh and fish hand it to `sh -c` as it is. Arguments: nonce, cache directory, how far the file in
+/// the cache is trusted ([`Trust`]), then for each architecture of [`Architecture::ALL`] the hash of
+/// its helper or a dash. `cat` could not tell the
 /// end of the program, so `head -c` takes as many bytes as a line before them says. The file is
 /// flushed before its name appears: after a power failure it must be whole or absent.
 const SCRIPT: &str = concat!(
     r#"umask 022; k=$1; c=$2; m=$(uname -m) || exit 126; h=-; "#,
-    r#"case $m in x86_64) h=$3;; aarch64) h=$4;; esac; "#,
+    r#"case $m in x86_64) h=$4;; aarch64) h=$5;; esac; "#,
     r#"if [ $h = - ]; then echo ETCD-NODE-NONE $k $m; exit 0; fi; "#,
     r#"d=$c/$h; f=$d/etcd-node; "#,
+    r#"if [ $3 = hash ]; then s=$(sha256sum $f 2>/dev/null); [ x${s%% *} = x$h ] && chmod 0755 $f || rm -f $f; fi; "#,
     r#"if [ -s $f ]; then exec $f serve $k; fi; "#,
     r#"for p in head gzip sha256sum mkdir chmod mv rm; do command -v $p >/dev/null 2>&1 || { echo ETCD-NODE-FAIL-TOOL $p >&2; exit 3; }; done; "#,
     r#"t=$c/.new-$k; mkdir -p $d && : >$t || exit 4; "#,
@@ -58,6 +60,17 @@ const SCRIPT: &str = concat!(
     r#"exec $f serve $k"#,
 );
 
+/// How far the helper in a host's cache is trusted. It was hashed before it got its name, and to hash
+/// it at every start would take longer than the start itself (45 ms of 60).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// It is started as it lies there.
+    Name,
+    /// Only with the right bytes; else it is sent again. For one that did not start: a file system that
+    /// was repaired, or a hand, may have changed it.
+    Hash,
+}
+
 /// Who starts it and how.
 pub(crate) struct Launch<'a> {
     pub(crate) host: &'a str,
@@ -65,6 +78,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) sudo_password: Option<&'a Secret>,
     pub(crate) helpers: &'a HelperSource,
     pub(crate) cache: &'a str,
+    pub(crate) trust: Trust,
     /// For the first line, and for each piece of the program.
     pub(crate) limit: Duration,
 }
@@ -189,8 +203,12 @@ impl Launch<'_> {
             (_, Some(_)) => format!("sudo -S -k -p {prompt} -- "),
         };
         let mut command = format!(
-            "env LC_ALL=C {sudo}sh -c '{SCRIPT}' etcd-node {nonce} {}",
-            self.cache
+            "env LC_ALL=C {sudo}sh -c '{SCRIPT}' etcd-node {nonce} {} {}",
+            self.cache,
+            match self.trust {
+                Trust::Name => "name",
+                Trust::Hash => "hash",
+            },
         );
         for architecture in Architecture::ALL {
             command.push(' ');

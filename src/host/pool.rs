@@ -19,7 +19,7 @@ use tracing::{debug, info};
 
 use crate::{
     Error, HelperSource, Node, Target,
-    launch::{CACHE, Launch},
+    launch::{CACHE, Launch, Trust},
     node::Operator,
     resolve::Resolver,
     session::Session,
@@ -194,15 +194,23 @@ impl Pool {
         let timing = &target.profile.timing;
         let session = Session::open(target, &self.inner.resolver).await?;
         let logged_in = began.elapsed();
-        let launch = Launch {
+        let mut launch = Launch {
             host: &target.host,
             user: target.user(),
             sudo_password: target.profile.sudo_password.as_ref(),
             helpers: &self.inner.helpers,
             cache: &self.inner.cache,
+            trust: Trust::Name,
             limit: timing.start,
         };
-        let launched = launch.start(&session).await?;
+        let launched = match launch.start(&session).await {
+            Err(Error::Start { refusal, .. }) if refusal.may_be_damage() => {
+                debug!(host = target.host, %refusal, "looking at the helper in the cache");
+                launch.trust = Trust::Hash;
+                launch.start(&session).await?
+            }
+            started => started?,
+        };
         let operator = self.inner.operator.clone();
         let node = Node::new(&target.host, session, launched, timing, operator).await?;
         debug!(

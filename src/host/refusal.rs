@@ -195,6 +195,19 @@ impl Refusal {
         matches!(self, Self::Killed | Self::Corrupt)
     }
 
+    /// Whether a helper that was damaged in the cache could look so.
+    pub(crate) fn may_be_damage(self) -> bool {
+        matches!(
+            self,
+            Self::Noexec
+                | Self::WrongArchitecture
+                | Self::NoShell
+                | Self::StrangeShell
+                | Self::Killed
+                | Self::Unknown
+        )
+    }
+
     pub(crate) fn holds(self, host: &str) -> String {
         match self {
             Self::Noexec | Self::WrongArchitecture | Self::Killed | Self::Silent => format!(

@@ -329,6 +329,34 @@ async fn recognises_what_the_host_lacks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sends_a_helper_that_was_damaged_again() {
+    let lab = up("damaged", vec![with(Release::Bookworm, ops())]);
+    let host = &lab.hosts()[0];
+    let target = plain(host);
+    pool().node(&target).await.expect("the helper is sent");
+    let helper = "/opt/etcd-node/cache/*/etcd-node";
+    let whole = root(host, &format!("sha256sum {helper}"));
+    for damage in [
+        "chmod 0644 $f",
+        "truncate -s 100000 $f",
+        "truncate -s 0 $f; truncate -s 10000000 $f",
+        "printf '#!/bin/sh\\nexit 0\\n' >$f",
+        "printf '#!/bin/sh\\nkill -9 $$\\n' >$f",
+        "rm $f; ln -s /nowhere $f",
+    ] {
+        // Not in place: the program of a session that still ends is busy.
+        let damage =
+            format!("f=$(echo {helper}); cp -p $f /root/new; mv -f /root/new $f; {damage}");
+        root(host, &damage);
+        let node = pool().node(&target).await;
+        node.unwrap_or_else(|error| panic!("after {damage}: {error:?}"));
+        let found = root(host, &format!("sha256sum {helper}"));
+        assert_eq!(found, whole, "after {damage}");
+    }
+    down(lab);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recognises_logins_without_a_shell_and_talks_past_chatty_ones() {
     let lab = up("shells", vec![with(Release::Bookworm, ops())]);
     let host = &lab.hosts()[0];
