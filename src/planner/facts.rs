@@ -264,6 +264,12 @@ pub struct CaFact {
     /// Paths of it that are not root's, or more open than they should be.
     #[serde(default)]
     pub exposed: Vec<String>,
+    /// Files without which it cannot sign, and that cannot be made again.
+    #[serde(default)]
+    pub lost: Vec<String>,
+    /// The key of its provisioner is missing; another can be made.
+    #[serde(default)]
+    pub lacks_provisioner_key: bool,
 }
 
 /// A TCP port.

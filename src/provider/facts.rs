@@ -177,6 +177,8 @@ fn ca(fact: proto::CaFact) -> CaFact {
             .map(|consumer| consumer.name)
             .collect(),
         exposed: fact.exposed,
+        lost: fact.lost,
+        lacks_provisioner_key: fact.lacks_provisioner_key,
     }
 }
 

@@ -575,6 +575,13 @@ pub struct CaFact {
     /// should.
     #[prost(string, repeated, tag = "12")]
     pub exposed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Files without which it cannot sign, and that cannot be made again. The key of the root is none of
+    /// them: it may be kept elsewhere.
+    #[prost(string, repeated, tag = "13")]
+    pub lost: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The key with which this project asks it for certificates is missing: another can be made.
+    #[prost(bool, tag = "14")]
+    pub lacks_provisioner_key: bool,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -46,6 +46,7 @@ pub(crate) fn initialise(
             subject: format!("{} Root CA", request.name),
             lifetime_hours: request.root_lifetime_hours,
             above: None,
+            signed: Some("intermediate"),
         },
     )?;
     let new_intermediate = pair::make(
@@ -56,6 +57,7 @@ pub(crate) fn initialise(
             subject: format!("{} Intermediate CA", request.name),
             lifetime_hours: request.intermediate_lifetime_hours,
             above: Some("root"),
+            signed: None,
         },
     )?;
     make_provisioner_key(&place)?;

@@ -13,6 +13,7 @@ mod token;
 pub(crate) use client::{client, loopback};
 pub(crate) use configuration::Configuration;
 pub(crate) use initialise::initialise;
+pub(crate) use pair::lost;
 pub(crate) use protection::exposed;
 pub(crate) use register::{Register, forget};
 pub(crate) use sign::{Signed, sign};

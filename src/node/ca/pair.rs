@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{atomic, failure::Failed, program, proto::failure::Kind, record, secret::Secret};
+use crate::{
+    atomic, failure::Failed, program, proto::failure::Kind, record, root::Root, secret::Secret,
+};
 
 /// step needs well under a second for a P-256 key.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -25,6 +27,8 @@ pub(super) struct Stage<'a> {
     pub(super) lifetime_hours: u32,
     /// The level above, which signs.
     pub(super) above: Option<&'a str>,
+    /// The level below, which it signs and which then does without its key.
+    pub(super) signed: Option<&'a str>,
 }
 
 struct Paths {
@@ -47,6 +51,17 @@ fn paths(place: &Path, stage: &str) -> Paths {
     }
 }
 
+/// Files of the intermediate that are not there: without them the CA cannot sign, and they cannot be
+/// made again. Paths are those of the host.
+pub(crate) fn lost(root: &Root, directory: &str) -> Vec<String> {
+    let paths = paths(Path::new(directory), "intermediate");
+    [paths.certificate, paths.key, paths.password]
+        .iter()
+        .map(|path| path.display().to_string())
+        .filter(|path| !root.at(path).exists())
+        .collect()
+}
+
 /// Makes the pair where there is none. Answers whether it did.
 pub(super) fn make(place: &Path, step: &str, stage: &Stage<'_>) -> Result<bool, Failed> {
     let paths = paths(place, stage.name);
@@ -57,6 +72,10 @@ pub(super) fn make(place: &Path, step: &str, stage: &Stage<'_>) -> Result<bool, 
     match (paths.certificate.exists(), paths.key.exists()) {
         (true, true) => return has_password(&paths).map(|()| false),
         (false, false) => {}
+        // The key of the root may be kept elsewhere, once what it signed is in place.
+        (true, false) if stage.signed.is_some_and(|below| is_whole(place, below)) => {
+            return Ok(false);
+        }
         (true, false) => return Err(torn(&paths.key, &paths.certificate)),
         (false, true) => return Err(torn(&paths.certificate, &paths.key)),
     }
@@ -81,6 +100,11 @@ pub(super) fn make(place: &Path, step: &str, stage: &Stage<'_>) -> Result<bool, 
         .map_err(|error| failed(&paths.complete, &error))?;
     settle(&paths)?;
     Ok(true)
+}
+
+fn is_whole(place: &Path, stage: &str) -> bool {
+    let paths = paths(place, stage);
+    paths.certificate.exists() && paths.key.exists()
 }
 
 fn run_step(place: &Path, step: &str, stage: &Stage<'_>, new: &Paths) -> Result<(), Failed> {
@@ -187,6 +211,7 @@ mod tests {
             subject: "Root".to_owned(),
             lifetime_hours: 1,
             above: None,
+            signed: Some("intermediate"),
         }
     }
 
@@ -204,6 +229,20 @@ mod tests {
         );
         fs::write(&paths.password, "password").expect("a file");
         assert!(!make(directory.path(), "/bin/false", &stage()).expect("whole"));
+    }
+
+    #[test]
+    fn the_key_of_the_root_may_be_kept_elsewhere() {
+        let (directory, root) = place("root");
+        let below = paths(directory.path(), "intermediate");
+        fs::write(&root.certificate, "certificate").expect("a file");
+        let make = || make(directory.path(), "/bin/false", &stage());
+        let failed = make().expect_err("nothing was signed yet");
+        assert_eq!(failed.0.kind(), Kind::NotFound);
+        fs::write(&below.certificate, "certificate").expect("a file");
+        fs::write(&below.key, "key").expect("a file");
+        assert!(!make().expect("whole"));
+        assert!(!root.key.exists());
     }
 
     #[test]

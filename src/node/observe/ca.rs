@@ -27,6 +27,8 @@ pub(super) async fn fact(root: &Root, query: &CaQuery) -> Result<CaFact, Failed>
         return Ok(fact);
     };
     fact.exposed = ca::exposed(root, directory);
+    fact.lost = ca::lost(root, directory);
+    fact.lacks_provisioner_key = !place.join(ca::PROVISIONER_KEY).exists();
     fact.present = place.join(ca::CONFIGURATION).exists();
     (fact.root_fingerprint, fact.root_not_after_ms) = summary(&root_pem);
     if let Ok(pem) = fs::read_to_string(place.join(ca::INTERMEDIATE)) {

@@ -68,6 +68,10 @@ pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) ->
             step: None,
         }];
     }
+    let lost = lost(desired, host);
+    if !lost.is_empty() {
+        return lost;
+    }
     let manifest = host
         .owner
         .as_ref()
@@ -75,7 +79,10 @@ pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) ->
     let changed = manifest
         .as_ref()
         .is_none_or(|manifest| manifest.started_with != desired.configuration_hash());
-    let reconfigured = changed || files == Files::Edited;
+    // ca.json names the public half.
+    let lacks_provisioner_key =
+        files == Files::Kept && host.ca.as_ref().is_some_and(|ca| ca.lacks_provisioner_key);
+    let reconfigured = changed || files == Files::Edited || lacks_provisioner_key;
     let mut found = Vec::new();
     // Preparing writes down that a restart is owed, before ca.json is touched.
     let owes = manifest.is_none_or(|manifest| !manifest.started_with.is_empty());
@@ -101,6 +108,10 @@ pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) ->
             format!("{configuration} was edited"),
             initialise.clone(),
         )),
+        Files::Kept if lacks_provisioner_key => found.push(drift(
+            format!("{directory}/secrets/provisioner_key is missing"),
+            initialise.clone(),
+        )),
         Files::Kept if changed => found.push(wanted(initialise.clone())),
         Files::Kept | Files::Lost => {}
     }
@@ -114,6 +125,19 @@ pub(super) fn findings(desired: &Desired, observed: &Observed, key: &NodeKey) ->
         found.push(wanted(Step::ClaimCreation { node: node() }));
     }
     found
+}
+
+/// What a CA that was made cannot sign without, and nobody can make again.
+fn lost(desired: &Desired, host: &HostFacts) -> Vec<Finding> {
+    if host.owner.is_none() || is_ours(desired, host) {
+        return Vec::new();
+    }
+    let lost = host.ca.iter().flat_map(|ca| &ca.lost);
+    lost.map(|path| Finding {
+        sentence: format!("{path} is missing"),
+        step: None,
+    })
+    .collect()
 }
 
 /// Whether the journal of this creation is still open.

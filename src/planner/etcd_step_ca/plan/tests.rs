@@ -229,6 +229,27 @@ fn lost_keys_are_never_made_anew() {
         drift: 1 (10.0.1.10): /etc/step-ca holds no CA any more
         blocked: on 1 (10.0.1.10) /etc/step-ca holds no CA any more: put it back from a backup, because certificates of a new one would be trusted by nobody (another name makes another CA)"#]],
     );
+    let torn = |host: &mut HostFacts| {
+        let ca = host.ca.as_mut().expect("a CA");
+        ca.lost = vec!["/etc/step-ca/secrets/intermediate_ca_key".to_owned()];
+    };
+    check(torn, &expect![[r#"
+        drift: 1 (10.0.1.10): /etc/step-ca/secrets/intermediate_ca_key is missing
+        blocked: on 1 (10.0.1.10) /etc/step-ca/secrets/intermediate_ca_key is missing: put it back from a backup, because certificates of a new one would be trusted by nobody (another name makes another CA)"#]]);
+    let begun = |host: &mut HostFacts| {
+        torn(host);
+        begin(host, &read(&wish()).id);
+    };
+    check(begun, &expect!["close the journal of the creation on 1"]);
+    check(
+        |host| host.ca.as_mut().expect("a CA").lacks_provisioner_key = true,
+        &expect![[r#"
+            drift: 1 (10.0.1.10): /etc/step-ca/secrets/provisioner_key is missing
+            prepare the host of 1
+            make keys and configuration of the CA on 1 where they differ
+            restart step-ca on 1; signing pauses for a moment
+            wait until step-ca on 1 answers"#]],
+    );
     // The keys are there: only their configuration is made again.
     let unconfigured = |host: &mut HostFacts| {
         host.files.remove("/etc/step-ca/config/ca.json");
