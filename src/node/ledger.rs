@@ -233,6 +233,15 @@ impl Ledger {
         })
     }
 
+    /// Whether a path is a directory with data of an owner.
+    pub(crate) fn is_data(&self, path: &str) -> bool {
+        let mut owners = self.owners.values();
+        owners.any(|owner| {
+            let item = owner.items.get(path);
+            item.is_some_and(|item| item.kind == ItemKind::Data)
+        })
+    }
+
     /// Whether a path was not there before us.
     pub(crate) fn made(&self, path: &str) -> bool {
         let item = || {

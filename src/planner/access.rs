@@ -23,15 +23,27 @@ pub(crate) fn exposed(
         .then(|| format!("{path} has group {}, wanted {group}", fact.group))
 }
 
+/// User that etcd and the renewals of its certificates run as.
+pub(crate) const SERVICE: &str = "etcd";
+
 /// The same of root's directory that services pass. One that was there before us has the owner and
-/// mode that others gave it, as long as not only root can pass.
+/// mode that others gave it, as long as etcd can pass.
 pub(crate) fn shut(path: &str, fact: &FileFact) -> Option<String> {
     if fact.made {
         return exposed(path, fact, PUBLIC, "root", "root");
     }
-    let is_roots = fact.user == "root" && fact.group == "root";
-    (is_roots && fact.mode & 0o111 != 0o111)
-        .then(|| format!("{path} has mode {:04o}: only root can pass it", fact.mode))
+    let passes = fact.mode & 0o001 != 0
+        || fact.user == SERVICE
+        || (fact.group == SERVICE && fact.mode & 0o010 != 0);
+    if passes {
+        return None;
+    }
+    let who = match fact.user.as_str() {
+        "root" => "only root can pass it".to_owned(),
+        // Such as a number, on a disk that came from another machine.
+        user => format!("it is {user}'s, and {SERVICE} cannot pass it"),
+    };
+    Some(format!("{path} has mode {:04o}: {who}", fact.mode))
 }
 
 #[cfg(test)]
@@ -56,9 +68,23 @@ mod tests {
             let sentence = said(mode, user, true).expect("ours is as we made it");
             assert!(sentence.contains("wanted 0755 and root"), "{sentence}");
         }
-        for (mode, user) in [(0o755, "root"), (0o775, "root"), (0o700, "etcd")] {
+        for (mode, user) in [
+            (0o755, "root"),
+            (0o775, "root"),
+            (0o700, "etcd"),
+            (0o711, "997"),
+        ] {
             assert_eq!(said(mode, user, false), None);
         }
+        let of_group = FileFact {
+            group: "etcd".to_owned(),
+            ..directory(0o750, "root", false)
+        };
+        assert_eq!(shut("/etc/etcd", &of_group), None);
+        assert_eq!(
+            said(0o700, "997", false).as_deref(),
+            Some("/etc/etcd has mode 0700: it is 997's, and etcd cannot pass it")
+        );
         assert_eq!(
             said(0o700, "root", false).as_deref(),
             Some("/etc/etcd has mode 0700: only root can pass it")

@@ -104,6 +104,10 @@ pub struct FileFact {
     /// It was not there before us; an older build did not tell.
     #[serde(default)]
     pub made: bool,
+    /// First path below a data directory that does not belong to the user of the directory; empty if none,
+    /// or an older build saw it.
+    #[serde(default)]
+    pub stranger: String,
     /// Target of a link.
     pub link_target: String,
 }

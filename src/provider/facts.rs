@@ -95,6 +95,7 @@ fn file(fact: proto::FileFact) -> Option<(String, FileFact)> {
         owner: fact.owner,
         populated: fact.populated,
         made: fact.made,
+        stranger: fact.stranger,
         link_target: fact.link_target,
     };
     Some((fact.path, file))

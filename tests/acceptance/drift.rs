@@ -270,6 +270,15 @@ fn a_ca_that_was_changed_by_hand_is_said_and_mended() -> Outcome {
             "chmod 0600 /opt/step-ca/*/step-ca",
             &["/step-ca has mode 0600 and owner root, wanted 0755 and root"],
         ),
+        (
+            "rm /etc/step-ca/secrets/provisioner_key",
+            &["/etc/step-ca/secrets/provisioner_key is missing"],
+        ),
+        // The key of the root may be kept elsewhere.
+        (
+            "mv /etc/step-ca/secrets/root_ca_key /root/ && sed -i 's/17520h/8760h/' /etc/step-ca/config/ca.json",
+            &["/etc/step-ca/config/ca.json was edited"],
+        ),
     ] {
         host.root_text(&["sh", "-ec", script])?;
         let plan = site.plan()?;
@@ -281,6 +290,23 @@ fn a_ca_that_was_changed_by_hand_is_said_and_mended() -> Outcome {
         assert_eq!(site.state(CA)?["status"], "ready", "after `{script}`");
         site.expect_no_change()?;
     }
+    // The new provisioner signs.
+    site.hosts()[1].root_text(&["rm", "/etc/etcd/ssl/etcd-demo-2-client.crt"])?;
+    site.apply()?.expect_ok();
+    // What nobody can make again is said while step-ca still has it in memory.
+    let key = "/etc/step-ca/secrets/intermediate_ca_key";
+    host.root_text(&["mv", key, "/root/kept"])?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    plan.expect_says(&format!("{key} is missing"));
+    plan.expect_says("put it back from a backup");
+    let apply = site.apply()?;
+    assert_eq!(apply.code, 1, "{apply}");
+    apply.expect_says("put it back from a backup");
+    host.root_text(&["mv", "/root/kept", key])?;
+    site.apply()?.expect_ok();
+    assert_eq!(site.state(CA)?["status"], "ready");
+    site.expect_no_change()?;
     site.down()
 }
 

@@ -329,6 +329,9 @@ pub struct FileFact {
     /// The ledger has it as made by us: it was not there before.
     #[prost(bool, tag = "14")]
     pub made: bool,
+    /// First path below a data directory of the ledger that does not belong to the user of the directory.
+    #[prost(string, tag = "15")]
+    pub stranger: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `FileFact`.
 pub mod file_fact {

@@ -6,15 +6,18 @@ use std::{
     path::Path,
 };
 
+use super::content;
 use crate::{
     account::{self, Ids},
     atomic,
     failure::Failed,
     ledger::{ItemKind, Ledger, SharedKind, Standing},
     proto::{Directory, Outcome},
-    record,
     root::Root,
 };
+
+/// User that etcd and the renewals of its certificates run as.
+const SERVICE: &str = "etcd";
 
 /// What a new file system has of its own: a directory that holds nothing else is empty.
 const LOST_AND_FOUND: &str = "lost+found";
@@ -74,38 +77,45 @@ pub(super) fn make(root: &Root, ledger: &Ledger, wish: &Directory) -> Result<Out
         atomic::protect_directory(&path, ids, wish.mode)?;
         return Ok(Outcome::Added);
     };
+    // What somebody put back as root cannot be written by the service.
+    let content_was_given = wish.data && content::give(&path, ids)?;
     let was_there_before_us = ledger
         .shared
         .get(&wish.path)
         .is_some_and(|shared| !shared.made);
-    let is_right = Ids {
-        uid: found.uid(),
-        gid: found.gid(),
-    } == ids
-        && found.mode() & 0o7777 == wish.mode;
-    if is_right {
-        return Ok(Outcome::NotNeeded);
+    if ids_of(&found) == ids && found.mode() & 0o7777 == wish.mode {
+        return Ok(if content_was_given {
+            Outcome::Updated
+        } else {
+            Outcome::NotNeeded
+        });
     }
     if was_there_before_us {
-        return let_through(&path, &found);
+        return let_through(root, &path, &found);
     }
     atomic::protect_directory(&path, ids, wish.mode)?;
     Ok(Outcome::Updated)
 }
 
-/// A directory that others made, and use too, keeps its owner and mode, unless root alone could pass
-/// through one that services must pass.
-pub(crate) fn let_through(path: &Path, found: &Metadata) -> Result<Outcome, Failed> {
-    let own = record::root_ids();
-    let is_roots = Ids {
+fn ids_of(found: &Metadata) -> Ids {
+    Ids {
         uid: found.uid(),
         gid: found.gid(),
-    } == own;
-    let missing = 0o111 & !found.mode();
-    if !is_roots || missing == 0 {
+    }
+}
+
+/// A directory that others made, and use too, keeps its owner and mode, unless etcd could not pass
+/// through it.
+pub(crate) fn let_through(root: &Root, path: &Path, found: &Metadata) -> Result<Outcome, Failed> {
+    let mode = found.mode() & 0o7777;
+    let passes = mode & 0o001 != 0
+        || account::ids(root, SERVICE, SERVICE).is_ok_and(|service| {
+            found.uid() == service.uid || (found.gid() == service.gid && mode & 0o010 != 0)
+        });
+    if passes {
         return Ok(Outcome::NotNeeded);
     }
-    atomic::protect_directory(path, own, found.mode() & 0o7777 | missing)?;
+    atomic::protect_directory(path, ids_of(found), mode | 0o111)?;
     Ok(Outcome::Updated)
 }
 

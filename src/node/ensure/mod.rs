@@ -4,6 +4,7 @@
 //! run that is killed in between is recognised as ours by the next one.
 
 mod absent;
+mod content;
 mod directory;
 mod file;
 mod link;
@@ -20,6 +21,7 @@ use crate::{
     unit,
 };
 
+pub(crate) use content::stranger;
 pub(crate) use directory::{is_populated, let_through};
 pub(crate) use file::{FileWish, Tenure};
 pub(crate) use link::{enter as enter_link, make as make_link};

@@ -39,7 +39,7 @@ pub(super) fn open(root: &Root, header: &InstallHeader) -> Result<bool, Failed> 
             continue;
         };
         if !ledger.made(directory) {
-            opened |= ensure::let_through(&path, &found)? != Outcome::NotNeeded;
+            opened |= ensure::let_through(root, &path, &found)? != Outcome::NotNeeded;
         } else if is_shut(&found, ids) {
             atomic::protect_directory(&path, ids, MODE)?;
             opened = true;

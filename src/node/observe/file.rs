@@ -55,6 +55,11 @@ pub(super) fn fact(
         Kind::File
     } else if found.is_dir() {
         fact.populated = ensure::is_populated(&path);
+        if ledger.is_data(&query.path) {
+            fact.stranger = ensure::stranger(&path)
+                .map(|below| format!("{}/{}", query.path, below.display()))
+                .unwrap_or_default();
+        }
         Kind::Directory
     } else if found.is_symlink() {
         fact.link_target = fs::read_link(&path)

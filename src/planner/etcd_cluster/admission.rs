@@ -252,6 +252,21 @@ fn check_foreign(
     if host.owner.is_some() {
         return;
     }
+    for path in names::DIRECTORIES {
+        if host
+            .files
+            .get(path)
+            .is_some_and(|file| file.kind != FileKind::Directory)
+        {
+            problems.error(
+                &["nodes", key.as_str(), "host"],
+                format!("{path} on {} is no directory", node.host),
+                "What is below it would lie where a link can lead elsewhere tomorrow. Mount the disk \
+                 there, or bind-mount its directory (an entry in /etc/fstab with `bind`). Nothing was \
+                 changed.",
+            );
+        }
+    }
     // An empty directory may be a disk that was mounted for this cluster.
     let holds_something = |file: &FileFact| file.kind != FileKind::Directory || file.populated;
     let data = names::data(&desired.name, key);

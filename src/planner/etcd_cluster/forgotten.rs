@@ -16,6 +16,21 @@ pub fn forgotten<'a>(desired: &'a Desired, observed: &Observed) -> Vec<&'a NodeK
     desired.nodes.keys().filter(is_forgotten).collect()
 }
 
+/// Nodes whose host has data of theirs and nothing else: it was installed anew, and its data disk kept.
+pub fn orphaned<'a>(desired: &'a Desired, observed: &Observed) -> Vec<&'a NodeKey> {
+    let is_orphaned = |key: &&NodeKey| {
+        observed.host(key).is_some_and(|host| {
+            let data = host.files.get(&names::data(&desired.name, key));
+            host.owner.is_none()
+                && host.journal.is_none()
+                && data.is_some_and(|data| data.owner.is_empty() && data.populated)
+        })
+    };
+    let forgotten = forgotten(desired, observed);
+    let nodes = desired.nodes.keys().filter(is_orphaned);
+    nodes.filter(|key| !forgotten.contains(key)).collect()
+}
+
 /// The command that takes the member of a node off its host, with everything that is its alone and counts
 /// as somebody else's without a ledger: afterwards the node joins anew, and gets its data from the others.
 /// What others use too is taken over as it is, if it is as it should be.
@@ -61,5 +76,13 @@ mod tests {
             file.owner.clear();
         }
         assert_eq!(forgotten(&desired, &seen), [&key("3")]);
+        assert_eq!(orphaned(&desired, &seen), [] as [&NodeKey; 0]);
+        // Installed anew, on the same data disk.
+        let host = host_mut(&mut seen, "3");
+        let data = names::data(&desired.name, &key("3"));
+        host.files.retain(|path, _| *path == data);
+        host.files.get_mut(&data).expect("data").populated = true;
+        assert_eq!(forgotten(&desired, &seen), [] as [&NodeKey; 0]);
+        assert_eq!(orphaned(&desired, &seen), [&key("3")]);
     }
 }

@@ -36,7 +36,7 @@ pub use check::{Violation, check};
 pub use desired::{Desired, Tuning, Wish};
 pub use drift::drift;
 pub use earlier::{Leftover, Reach, leftovers, settle};
-pub use forgotten::{clearing, forgotten};
+pub use forgotten::{clearing, forgotten, orphaned};
 pub use manifest::Manifest;
 pub use observed::Observed;
 pub use place::{astray, misplaced};

@@ -209,14 +209,22 @@ impl Desired {
         names
     }
 
-    /// SHA-256 of what makes a creation the same one.
+    /// SHA-256 of what makes a creation the same one: what an update refuses to change.
     pub fn wish(&self) -> String {
         let nodes: Vec<String> = self
             .nodes
             .iter()
             .map(|(key, node)| format!("{key}={}", node.host))
             .collect();
-        sha256(format!("{} {} {}", self.name, self.port, nodes.join(" ")).as_bytes())
+        let text = format!(
+            "{} {} {} {} {}",
+            self.name,
+            self.port,
+            nodes.join(" "),
+            names::directory(self.instance.as_ref()),
+            self.provisioner
+        );
+        sha256(text.as_bytes())
     }
 
     /// A node as sentences call it.

@@ -10,6 +10,10 @@ pub fn status(desired: &Desired, observed: &Observed) -> String {
         None => format!("{called} was not looked at"),
         Some(Fact::Unknown(why)) => format!("{called} is unreachable: {why}"),
         Some(Fact::Known(host)) => match &host.ca {
+            Some(ca) if host.owner.is_some() && !ca.lost.is_empty() => format!(
+                "step-ca on {called} will not start again: {} is missing",
+                ca.lost.join(", ")
+            ),
             Some(ca) if ca.healthy => "ready".to_owned(),
             Some(ca) if ca.present => {
                 let unit = host.units.get(&names::unit(desired.instance.as_ref()));
@@ -33,9 +37,15 @@ mod tests {
         let desired = read(&wish());
         let mut host = host(&desired);
         assert_eq!(status(&desired, &seen(host.clone())), "ready");
+        let mut torn = host.clone();
+        torn.ca.as_mut().expect("a CA").lost = vec!["/etc/step-ca/x".to_owned()];
         stop(&mut host);
         for (observed, expected) in [
             (seen(host), "step-ca on 1 (10.0.1.10) does not answer"),
+            (
+                seen(torn),
+                "step-ca on 1 (10.0.1.10) will not start again: /etc/step-ca/x is missing",
+            ),
             (seen(bare()), "there is no CA on 1 (10.0.1.10)"),
             (lost(), "1 (10.0.1.10) is unreachable: connection timed out"),
             (Observed::default(), "1 (10.0.1.10) was not looked at"),

@@ -45,6 +45,26 @@ pub(super) fn without_ledger(hosts: &Hosts, desired: &Desired, key: &NodeKey) ->
     life::forgotten(&what, &hosts.target(key).host, &anew)
 }
 
+/// A host that holds data of a member and nothing else of the cluster.
+pub(super) fn with_data(hosts: &Hosts, desired: &Desired, key: &NodeKey) -> Diagnostic {
+    let (host, data) = (
+        &hosts.target(key).host,
+        cluster::names::data(&desired.name, key),
+    );
+    Diagnostic::error(
+        format!(
+            "Cluster {}: {data} on {host} is there without its member",
+            desired.name
+        ),
+        format!(
+            "Nothing else of the cluster is on {host}, as after an installation that kept the data disk. \
+             Data is never taken over unseen. Nothing was changed.\nHint: If the other members are \
+             healthy, move it aside as root and apply; the member joins anew and gets its data from \
+             them:\n  mv {data} {data}.before"
+        ),
+    )
+}
+
 /// A host where somebody else's cluster has our name.
 pub(super) fn another(hosts: &Hosts, desired: &Desired, facts: &Facts) -> Option<Diagnostic> {
     let owner = |(key, fact): (_, &Fact<HostFacts>)| Some((key, fact.known()?.owner.clone()?));

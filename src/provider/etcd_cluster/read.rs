@@ -54,6 +54,13 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
     if is_gone {
         return gone(diagnostics);
     }
+    let orphaned = cluster::orphaned(&desired, &observed);
+    if !orphaned.is_empty() {
+        for key in orphaned {
+            diagnostics.push(case::with_data(&hosts, &desired, key));
+        }
+        return Outcome::unchanged(current, diagnostics);
+    }
     if let Some(other) = case::another(&hosts, &desired, &observed.hosts) {
         diagnostics.push(other);
         return Outcome::unchanged(current, diagnostics);

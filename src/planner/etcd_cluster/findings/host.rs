@@ -28,6 +28,14 @@ pub(super) fn prepared(
             format!("data directory {data} is missing"),
             Remedy::Prepare,
         )),
+        Some(fact) if !fact.stranger.is_empty() => found.push(drift(
+            format!(
+                "{} does not belong to {}, and the member cannot write it",
+                fact.stranger,
+                names::USER
+            ),
+            Remedy::Prepare,
+        )),
         Some(fact) => found.extend(
             exposed(&data, fact, 0o700, names::USER, names::USER)
                 .map(|sentence| drift(sentence, Remedy::Prepare)),

@@ -108,3 +108,22 @@ fn a_configuration_that_differs_has_another_hash() {
     };
     assert_ne!(same, of(sans));
 }
+
+#[test]
+fn a_creation_goes_on_only_with_what_no_update_may_change() {
+    let before = read(&wish()).wish();
+    let with = |change: &dyn Fn(&mut Wish)| {
+        let mut wish = wish();
+        change(&mut wish);
+        read(&wish).wish() == before
+    };
+    assert!(with(&|wish| wish.default_lifetime = Some("24h".to_owned())));
+    for change in [
+        (|wish| wish.name = "other".to_owned()) as fn(&mut Wish),
+        |wish| wish.instance = Some("b".to_owned()),
+        |wish| wish.port = Some(9001),
+        |wish| wish.provisioner = Some("p".to_owned()),
+    ] {
+        assert!(!with(&change));
+    }
+}

@@ -233,9 +233,12 @@ fn lost_keys_are_never_made_anew() {
         let ca = host.ca.as_mut().expect("a CA");
         ca.lost = vec!["/etc/step-ca/secrets/intermediate_ca_key".to_owned()];
     };
-    check(torn, &expect![[r#"
+    check(
+        torn,
+        &expect![[r#"
         drift: 1 (10.0.1.10): /etc/step-ca/secrets/intermediate_ca_key is missing
-        blocked: on 1 (10.0.1.10) /etc/step-ca/secrets/intermediate_ca_key is missing: put it back from a backup, because certificates of a new one would be trusted by nobody (another name makes another CA)"#]]);
+        blocked: on 1 (10.0.1.10) /etc/step-ca/secrets/intermediate_ca_key is missing: put it back from a backup, because certificates of a new one would be trusted by nobody (another name makes another CA)"#]],
+    );
     let begun = |host: &mut HostFacts| {
         torn(host);
         begin(host, &read(&wish()).id);
