@@ -12,7 +12,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 22] = [
     Case {
         script: "sed -i 's/heartbeat-interval: 250/heartbeat-interval: 300/' /etc/etcd/etcd-demo-2-conf.yaml",
         says: &["heartbeat-interval is 300, wanted 250"],
@@ -105,6 +105,18 @@ const CASES: [Case; 20] = [
     Case {
         script: "ln -sfn /bin/true /opt/bin/etcd-3.5.35",
         says: &["/opt/bin/etcd-3.5.35 does not lead to /opt/etcd/3.5.35/etcd"],
+    },
+    // As after a restore by root.
+    Case {
+        script: "systemctl stop etcd-demo-2 && chown -R root:root /var/lib/etcd/etcd-demo-2",
+        says: &[
+            "/var/lib/etcd/etcd-demo-2 has mode 0700 and owner root, wanted 0700 and etcd",
+            "start 2",
+        ],
+    },
+    Case {
+        script: "chown root:root /var/lib/etcd/etcd-demo-2/member/wal && systemctl kill -s KILL etcd-demo-2",
+        says: &["/var/lib/etcd/etcd-demo-2/member/wal does not belong to etcd"],
     },
     // The crash that it causes comes at the next start; until then only this says so.
     Case {

@@ -3,13 +3,16 @@
 use rustix::process::Signal;
 use tests::{
     Outcome,
-    client::{COOKIE, ClientCertificate, Plugin, Trust},
+    client::{COOKIE, ClientCertificate, Failure, Plugin, Trust},
 };
 use tf_plugin::{
-    Value,
+    Type, Value,
     tfplugin5::{self as wire, provider_client::ProviderClient},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 
 use crate::provider::{configure, nodes, running, start};
 
@@ -82,9 +85,14 @@ async fn it_ends_with_core_and_leaves_nothing() -> Outcome {
     Ok(())
 }
 
-/// A host that takes a connection and says nothing.
-#[tokio::test]
-async fn stop_ends_an_apply_that_waits_for_a_silent_host() -> Outcome {
+/// A host that takes a connection and says nothing, and an apply that waits for it for an hour.
+struct Waiting {
+    plugin: Plugin,
+    apply: JoinHandle<Result<(Type, wire::apply_resource_change::Response), String>>,
+    _host: (TcpListener, TcpStream),
+}
+
+async fn waiting() -> Result<Waiting, Failure> {
     let host = TcpListener::bind("127.0.0.1:0").await?;
     let port = Value::integer(host.local_addr()?.port());
     let plugin = start(Trust::Mutual)?.plugin().await?;
@@ -108,7 +116,21 @@ async fn stop_ends_an_apply_that_waits_for_a_silent_host() -> Outcome {
             .map_err(|error| error.to_string())
             .map(|response| (life.ty, response))
     });
-    let (_connection, _) = tokio::time::timeout(tests::client::DEADLINE, host.accept()).await??;
+    let (connection, _) = tokio::time::timeout(tests::client::DEADLINE, host.accept()).await??;
+    Ok(Waiting {
+        plugin,
+        apply,
+        _host: (host, connection),
+    })
+}
+
+#[tokio::test]
+async fn stop_ends_an_apply_that_waits_for_a_silent_host() -> Outcome {
+    let Waiting {
+        plugin,
+        apply,
+        _host,
+    } = waiting().await?;
     plugin.calls()?.stop(wire::stop::Request {}).await?;
     let (ty, response) = tokio::time::timeout(tests::client::DEADLINE, apply).await???;
     assert_eq!(
@@ -119,5 +141,15 @@ async fn stop_ends_an_apply_that_waits_for_a_silent_host() -> Outcome {
     let state = tests::client::read(response.new_state.as_ref(), &ty)?;
     assert!(state.is_null(), "nothing was made");
     plugin.shutdown().await?;
+    Ok(())
+}
+
+/// After the second Ctrl-C Core says nothing but this, and kills after 2 s whatever still runs.
+#[tokio::test]
+async fn shutdown_ends_it_in_the_middle_of_an_apply() -> Outcome {
+    let Waiting { plugin, _host, .. } = waiting().await?;
+    let ended = plugin.shutdown().await?;
+    assert!(ended.status.success(), "{ended:#?}");
+    assert_eq!(ended.left, Vec::<String>::new());
     Ok(())
 }

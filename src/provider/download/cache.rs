@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Archive, Error, Wanted, source};
+use super::{Archive, Error, Wanted, patience::Patience, source};
 
 /// `$XDG_CACHE_HOME/terraform-provider-etcd`, or the same below `~/.cache`.
 pub(crate) fn default_directory() -> Option<PathBuf> {
@@ -71,6 +71,21 @@ impl Slot {
         url: &str,
         wanted: &Wanted,
     ) -> Result<Archive, Error> {
+        let mut patience = Patience::new();
+        loop {
+            match self.try_fill(client, url, wanted).await {
+                Err(error) => patience.bear(error).await?,
+                filled => return filled,
+            }
+        }
+    }
+
+    async fn try_fill(
+        &self,
+        client: &reqwest::Client,
+        url: &str,
+        wanted: &Wanted,
+    ) -> Result<Archive, Error> {
         let failed = |source| Error::File {
             path: self.path.clone(),
             source,
@@ -79,10 +94,8 @@ impl Slot {
         let directory = self.path.parent().expect("a slot lies in a directory");
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
         let mut hasher = Sha256::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| Error::Fetch {
-            place: url.to_owned(),
-            source,
-        })? {
+        let cut = |error| source::failed(url, error);
+        while let Some(chunk) = response.chunk().await.map_err(cut)? {
             hasher.update(&chunk);
             file.write_all(&chunk).map_err(failed)?;
         }

@@ -4,6 +4,7 @@
 //! the right ones. Sending it to hosts is the executor's work.
 
 mod cache;
+mod patience;
 mod release;
 mod source;
 
@@ -193,8 +194,8 @@ impl Downloads {
                 }
             }
             source => {
-                let url = source.url(release);
-                source::head(self.client().await?, &url).await
+                let (client, url) = (self.client().await?, source.url(release));
+                source::head(client, &url).await
             }
         }
     }

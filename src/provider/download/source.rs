@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Error, Release};
+use reqwest::{Method, StatusCode};
+
+use super::{Error, Release, patience::Patience};
 use crate::http;
 
 /// Where archives come from.
@@ -54,46 +56,54 @@ pub(super) fn client() -> Result<reqwest::Client, http::Error> {
     http::client(SILENCE, None)
 }
 
+/// Asks whether there is something at `url`.
 pub(super) async fn head(client: &reqwest::Client, url: &str) -> Result<(), Error> {
-    let response = client
-        .head(url)
-        .send()
-        .await
-        .map_err(|source| Error::Fetch {
-            place: url.to_owned(),
-            source,
-        })?;
-    ok(&response, url)
+    let mut patience = Patience::new();
+    loop {
+        match ask(client, Method::HEAD, url).await {
+            Ok(_) => return Ok(()),
+            Err(error) => patience.bear(error).await?,
+        }
+    }
 }
 
+/// The text at `url`.
 pub(super) async fn text(client: &reqwest::Client, url: &str) -> Result<String, Error> {
-    get(client, url)
-        .await?
-        .text()
-        .await
-        .map_err(|source| Error::Fetch {
-            place: url.to_owned(),
-            source,
-        })
+    let mut patience = Patience::new();
+    loop {
+        let text = match ask(client, Method::GET, url).await {
+            Ok(response) => response.text().await.map_err(|error| failed(url, error)),
+            Err(error) => Err(error),
+        };
+        match text {
+            Ok(text) => return Ok(text),
+            Err(error) => patience.bear(error).await?,
+        }
+    }
 }
 
+/// Begins to fetch what is at `url`, once.
 pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::Response, Error> {
-    let response = client
-        .get(url)
-        .send()
-        .await
-        .map_err(|source| Error::Fetch {
-            place: url.to_owned(),
-            source,
-        })?;
-    ok(&response, url)?;
-    Ok(response)
+    ask(client, Method::GET, url).await
 }
 
-fn ok(response: &reqwest::Response, url: &str) -> Result<(), Error> {
+pub(super) fn failed(url: &str, source: reqwest::Error) -> Error {
+    Error::Fetch {
+        place: url.to_owned(),
+        source,
+    }
+}
+
+async fn ask(
+    client: &reqwest::Client,
+    method: Method,
+    url: &str,
+) -> Result<reqwest::Response, Error> {
+    let request = client.request(method, url);
+    let response = request.send().await.map_err(|error| failed(url, error))?;
     match response.status() {
-        status if status.is_success() => Ok(()),
-        reqwest::StatusCode::NOT_FOUND => Err(Error::NoSuchRelease {
+        status if status.is_success() => Ok(response),
+        StatusCode::NOT_FOUND => Err(Error::NoSuchRelease {
             place: url.to_owned(),
         }),
         status => Err(Error::Status {

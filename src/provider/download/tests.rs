@@ -169,20 +169,21 @@ async fn fetches_once_and_keeps_for_all_processes() {
 
 #[tokio::test]
 async fn faults_of_a_mirror_are_named_and_leave_nothing() {
-    for (status, short, says) in [
-        (404, 0, "does not exist"),
-        (403, 0, "was answered with status 403"),
-        (503, 0, "was answered with status 503"),
-        (200, 3, "failed"),
+    for (status, short, says, attempts) in [
+        (404, 0, "does not exist", 1),
+        (403, 0, "was answered with status 403", 1),
+        (503, 0, "was answered with status 503", 4),
+        (200, 3, "failed", 4),
     ] {
         let cache = tempfile::tempdir().expect("a temporary directory");
-        let (url, _) = server(release_of(status, short));
+        let (url, asked) = server(release_of(status, short));
         let error = by_http(&url, cache.path())
             .archive(&release(), None)
             .await
             .expect_err("a fault");
         let text = error.to_string();
         assert!(text.contains(says) && text.contains(&url), "{text}");
+        assert_eq!(asked_for_archives(&asked), attempts, "{text}");
         assert!(!error.hint().is_empty(), "{text}");
         let path = cache.path().join(sha256()).join(ARCHIVE);
         assert!(!path.exists(), "{text}");

@@ -47,10 +47,7 @@ pub(super) fn without_ledger(hosts: &Hosts, desired: &Desired, key: &NodeKey) ->
 
 /// A host that holds data of a member and nothing else of the cluster.
 pub(super) fn with_data(hosts: &Hosts, desired: &Desired, key: &NodeKey) -> Diagnostic {
-    let (host, data) = (
-        &hosts.target(key).host,
-        cluster::names::data(&desired.name, key),
-    );
+    let (host, data) = (&hosts.target(key).host, names::data(&desired.name, key));
     Diagnostic::error(
         format!(
             "Cluster {}: {data} on {host} is there without its member",
