@@ -7,7 +7,8 @@ use tests::Outcome;
 
 use crate::tree::{Tree, files};
 
-const CLUSTERS: [(&str, &str, &str); 3] = [
+/// Number, name and purpose of each cluster.
+pub(crate) const CLUSTERS: [(&str, &str, &str); 3] = [
     ("101", "sol", "production"),
     ("102", "luna", "staging"),
     ("103", "terra", "development"),

@@ -12,3 +12,4 @@ mod overrides;
 mod plans;
 mod state;
 mod tree;
+mod values;
