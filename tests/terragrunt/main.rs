@@ -3,6 +3,7 @@
 //! Needs what the lab builds; run by `cargo lab test real`. The etcd half boots hosts and needs root.
 
 mod artifacts;
+mod bgp;
 mod clusters;
 mod credentials;
 mod etcd;

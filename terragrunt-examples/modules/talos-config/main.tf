@@ -27,10 +27,13 @@ locals {
   # Loopbacks reach other nodes only where BGP carries them.
   node_networks = var.frr ? [module.plan.network.loopbacks] : [module.plan.network.public_ipv6, module.plan.network.public_ipv4]
 
+  # With BGP these routes are what remains while no other was learned. FRR takes the first byte of a metric for the distance:
+  # 200 is farther than what BGP has learned (20), and any metric below 2^24 would be the nearest of all (0).
+  route_preference = var.frr ? { metric = 200 * pow(2, 24) } : {}
+
   default_routes = [
-    # With BGP they are what remains while no route was learned.
-    merge({ network = "::/0", gateway = module.plan.network.public_ipv6_gateway }, var.frr ? { metric = 4096 } : {}),
-    merge({ network = "0.0.0.0/0", gateway = module.plan.network.public_ipv4_gateway }, var.frr ? { metric = 4096 } : {}),
+    merge({ network = "::/0", gateway = module.plan.network.public_ipv6_gateway }, local.route_preference),
+    merge({ network = "0.0.0.0/0", gateway = module.plan.network.public_ipv4_gateway }, local.route_preference),
   ]
 
   public_interface = {

@@ -21,4 +21,8 @@ run "every_node_is_configured_and_one_begins" {
     condition     = talos_machine_bootstrap.this.node == "fd00:101::11" && output.first_control_plane == "solcp01"
     error_message = "the first control plane begins"
   }
+  assert {
+    condition     = strcontains(output.cilium_command, " --version 1.18.4 ")
+    error_message = output.cilium_command
+  }
 }
