@@ -39,6 +39,13 @@ remote_state {
         skip_requesting_account_id  = true
         skip_metadata_api_check     = true
         skip_region_validation      = true
+
+        # For who lets Terragrunt make the bucket: an S3 of one's own has no accounts of AWS, and need not know these
+        # settings.
+        skip_bucket_root_access            = true
+        skip_bucket_enforced_tls           = true
+        skip_bucket_public_access_blocking = true
+        skip_bucket_ssencryption           = true
       },
     ),
   ][local.is_remote ? 1 : 0]

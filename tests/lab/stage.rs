@@ -185,7 +185,13 @@ impl Stage {
             Self::Real => {
                 hosts(home)?;
                 archive::ensure(home)?;
-                for name in ["tofu", "terragrunt", "registry", "image-factory"] {
+                for name in [
+                    "tofu",
+                    "terragrunt",
+                    "registry",
+                    "image-factory",
+                    "versitygw",
+                ] {
                     for program in Program::named(name)? {
                         program.ensure(home)?;
                     }

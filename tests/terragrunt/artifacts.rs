@@ -15,15 +15,15 @@ const ID: &str = "2c80398aadeec6f67750bd9a79d3dc3b451bf59ec1eec75c2ab6ca82678873
 const NODES: [&str; 3] = ["pve01", "pve02", "pve03"];
 
 /// A tree whose artifacts can be applied.
-struct Works {
-    tree: Tree,
-    proxmox: Server,
-    factory: Factory,
-    _runtime: Runtime,
+pub(crate) struct Works {
+    pub(crate) tree: Tree,
+    pub(crate) proxmox: Server,
+    pub(crate) factory: Factory,
+    pub(crate) runtime: Runtime,
 }
 
 impl Works {
-    fn new() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
         let runtime = Runtime::new()?;
         let factory = runtime.block_on(Factory::start(&Catalog::default()));
         let proxmox = Server::start(Spec::default()).map_err(|error| error.to_string())?;
@@ -39,23 +39,24 @@ impl Works {
             tree,
             proxmox,
             factory,
-            _runtime: runtime,
+            runtime,
         })
     }
 
-    fn output(&self, unit: &str, name: &str) -> Result<Json, Box<dyn Error>> {
+    /// An output of a unit of the artifacts.
+    pub(crate) fn output(&self, unit: &str, name: &str) -> Result<Json, Box<dyn Error>> {
         self.tree
             .json(&format!("artifacts/{unit}"), &["output", "-json", name])
     }
 
     /// What was built and sent so far.
-    fn work(&self) -> (Vec<String>, usize) {
+    pub(crate) fn work(&self) -> (Vec<String>, usize) {
         let builds = self.factory.front().builds();
         (builds, self.proxmox.count("POST", "/upload"))
     }
 
     /// Fails the test unless nothing is left to do.
-    fn expect_no_change(&self) -> Outcome {
+    pub(crate) fn expect_no_change(&self) -> Outcome {
         let plan = self
             .tree
             .all("artifacts", &["plan", "-no-color", "-detailed-exitcode"])?;
@@ -131,6 +132,24 @@ fn artifacts_are_made_once_for_all_clusters() -> Outcome {
         .expect_ok();
     works.expect_no_change()?;
     assert_eq!(works.work(), made, "nothing is built or sent again");
+
+    // Nor for another version of what is in no image.
+    for (from, to) in [
+        (
+            "kubernetes_version = \"1.31.4\"",
+            "kubernetes_version = \"1.32.0\"",
+        ),
+        (
+            "cilium_version     = \"1.18.4\"",
+            "cilium_version     = \"1.18.5\"",
+        ),
+    ] {
+        tree.edit("common/versions.hcl", from, to)?;
+        tree.all("artifacts", &["apply", "-no-color"])?.expect_ok();
+        works.expect_no_change()?;
+    }
+    assert_eq!(works.output("registry", "kubernetes_version")?, "1.32.0");
+    assert_eq!(works.work(), made, "it is the same image");
     Ok(())
 }
 

@@ -20,15 +20,7 @@ fn a_ca_and_three_clusters_come_up_and_go() -> Outcome {
         "ETCD_DOWNLOAD_MIRROR",
         &site.archives().display().to_string(),
     );
-    tree.set("TG_SSH_USER", first.user());
-    tree.set(
-        "TG_SSH_PRIVATE_KEY_FILE",
-        &first.private_key_file().display().to_string(),
-    );
-    tree.set(
-        "TG_SSH_KNOWN_HOSTS_FILE",
-        &first.known_hosts_file().display().to_string(),
-    );
+    tree.log_in(first);
 
     let plan = tree.all("etcd", &["plan", "-no-color"])?;
     plan.expect_ok();

@@ -4,9 +4,11 @@
 
 mod artifacts;
 mod bgp;
+mod bucket;
 mod clusters;
 mod credentials;
 mod etcd;
+mod guide;
 mod layout;
 mod modules;
 mod overrides;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lab::{
-    Home,
+    Home, Host,
     provider::{Cli, Provider},
     upstream,
 };
@@ -54,9 +54,27 @@ impl Tree {
         Ok(tree)
     }
 
+    /// A fresh copy with the same variables and nothing else in common, as another machine has it.
+    pub(crate) fn elsewhere(&self) -> Result<Self, Box<dyn Error>> {
+        let mut other = Self::new()?;
+        let same = self.environment.iter().filter(|(name, _)| name != "HOME");
+        other.environment.retain(|(name, _)| name == "HOME");
+        other.environment.extend(same.cloned());
+        Ok(other)
+    }
+
     /// Sets a variable for all later runs.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Lets units log in to hosts of a lab as to this one.
+    pub(crate) fn log_in(&mut self, host: &Host) {
+        self.set("TG_SSH_USER", host.user());
+        let key = host.private_key_file().display().to_string();
+        self.set("TG_SSH_PRIVATE_KEY_FILE", &key);
+        let known = host.known_hosts_file().display().to_string();
+        self.set("TG_SSH_KNOWN_HOSTS_FILE", &known);
     }
 
     /// Takes a variable away again.
@@ -88,6 +106,37 @@ impl Tree {
         let mut command = self.command(Cli::Terragrunt, &self.live(directory))?;
         command.args(["--non-interactive", "--no-color", "--log-format", "bare"]);
         run(command.args(arguments))
+    }
+
+    /// Runs commands as a person types them below `live`.
+    pub(crate) fn shell(&self, directory: &str, commands: &str) -> Result<Run, Box<dyn Error>> {
+        let terragrunt = self.command(Cli::Terragrunt, &self.live(directory))?;
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", commands])
+            .current_dir(self.live(directory));
+        for (name, value) in terragrunt.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let programs = Path::new(terragrunt.get_program())
+            .parent()
+            .ok_or("a program lies in a directory")?;
+        let known = self.environment.iter().find(|(name, _)| name == "PATH");
+        let path = known.map_or_else(
+            || std::env::var("PATH").unwrap_or_default(),
+            |(_, path)| path.clone(),
+        );
+        shell
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("TG_NO_COLOR", "true")
+            .env("TG_LOG_FORMAT", "bare")
+            .env("TF_CLI_ARGS", "-no-color")
+            .env("TG_NON_INTERACTIVE", "true")
+            .stdin(Stdio::null());
+        run(&mut shell)
     }
 
     /// Runs `run --all`, with arguments for OpenTofu.
