@@ -9,6 +9,7 @@ mod clusters;
 mod credentials;
 mod etcd;
 mod guide;
+mod imager;
 mod layout;
 mod modules;
 mod overrides;

@@ -22,7 +22,8 @@ locals {
     "ghcr.io/sulibot/talos-frr-extension:v1.0.18",
   ]
 
-  # Build that extension here, in artifacts/extension, instead of taking what is published.
+  # Build that extension here, in artifacts/extension, instead of taking what is published. Its tag gets a short id of
+  # its content: v1.0.18-1a2b3c4d.
   build_extension      = false
   extension_repository = "ghcr.io/sulibot/talos-frr-extension"
   extension_version    = "v1.0.18"

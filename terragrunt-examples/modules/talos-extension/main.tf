@@ -10,7 +10,7 @@ variable "repository" {
 }
 
 variable "extension_version" {
-  description = "Version of the extension: its tag."
+  description = "Version of the extension. Its tag carries a short id of the content too, such as v1.0.18-1a2b3c4d."
   type        = string
 }
 
@@ -31,15 +31,17 @@ variable "engine" {
 }
 
 locals {
-  reference = "${var.repository}:${var.extension_version}"
-  context   = "${path.module}/context"
-  content   = sha256(join("", [for file in sort(fileset(local.context, "**")) : filesha256("${local.context}/${file}")]))
+  context = "${path.module}/context"
+  files   = sort(fileset(local.context, "**"))
+  content = sha256(jsonencode([var.frr_image, { for file in local.files : file => filesha256("${local.context}/${file}") }]))
+
+  # Other content is another tag: what is pushed is never pushed again under the same one, and images follow.
+  reference = "${var.repository}:${var.extension_version}-${substr(local.content, 0, 8)}"
 }
 
-# A new version is a new tag: what is pushed is never pushed again under the same one.
 resource "terraform_data" "extension" {
   input            = local.reference
-  triggers_replace = [local.reference, local.content, var.frr_image]
+  triggers_replace = [local.reference]
 
   provisioner "local-exec" {
     command = "\"$ENGINE\" build --build-arg VERSION=\"$VERSION\" --build-arg FRR_IMAGE=\"$FRR_IMAGE\" --tag \"$REFERENCE\" \"$CONTEXT\" && \"$ENGINE\" push \"$REFERENCE\""
@@ -55,5 +57,6 @@ resource "terraform_data" "extension" {
 
 output "extension_image" {
   description = "Image of the extension."
-  value       = terraform_data.extension.output
+  value       = local.reference
+  depends_on  = [terraform_data.extension]
 }

@@ -1,21 +1,20 @@
-run "the_tag_is_the_version" {
+variables {
+  repository        = "ghcr.io/sulibot/talos-frr-extension"
+  extension_version = "v1.0.18"
+}
+
+run "the_tag_is_the_version_and_the_content" {
   command = plan
-  variables {
-    repository        = "ghcr.io/sulibot/talos-frr-extension"
-    extension_version = "v1.0.18"
-  }
   assert {
-    condition     = terraform_data.extension.input == "ghcr.io/sulibot/talos-frr-extension:v1.0.18"
-    error_message = terraform_data.extension.input
+    condition     = can(regex("^ghcr[.]io/sulibot/talos-frr-extension:v1[.]0[.]18-[0-9a-f]{8}$", output.extension_image))
+    error_message = output.extension_image
   }
 }
 
 run "another_engine_is_refused" {
   command = plan
   variables {
-    repository        = "ghcr.io/sulibot/talos-frr-extension"
-    extension_version = "v1.0.18"
-    engine            = "rkt"
+    engine = "rkt"
   }
   expect_failures = [var.engine]
 }
