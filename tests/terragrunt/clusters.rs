@@ -143,3 +143,64 @@ fn a_new_version_waits_for_each_cluster() -> Outcome {
     assert_eq!(pinned.code, 0, "pinned to what it runs: {pinned}");
     Ok(())
 }
+
+#[test]
+fn staging_goes_first() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    let config = |id: &str| format!("clusters/cluster-{id}/config");
+    for id in ["101", "102"] {
+        tree.terragrunt(&config(id), &["apply", "-auto-approve", "-no-color"])?
+            .expect_ok();
+    }
+    let commands = |id: &str| tree.json(&config(id), &["output", "-json", "upgrade_commands"]);
+    let before = commands("101")?;
+    // As the guide says it: production names what it runs, then the new version is built.
+    let installer = tree.json(&config("101"), &["output", "-json", "installer_image"])?;
+    assert_eq!(installer, SHARED_INSTALLER);
+    tree.edit(
+        "clusters/cluster-101/cluster.hcl",
+        "artifact_overrides = {}",
+        &format!(
+            "artifact_overrides = {{\n installer_image = {installer}\n talos_version = \"v1.11.5\"\n \
+             kubernetes_version = \"1.31.4\"\n}}"
+        ),
+    )?;
+    tree.edit(
+        "common/versions.hcl",
+        "talos_version      = \"v1.11.5\"",
+        "talos_version      = \"v1.12.0\"",
+    )?;
+    tree.pretend_artifacts_of("v1.12.0")?;
+
+    let plan = tree.all("clusters/cluster-102", &["plan", "-no-color"])?;
+    plan.expect_ok();
+    plan.expect_says(&SHARED_INSTALLER.replace("v1.11.5", "v1.12.0"));
+    tree.terragrunt(&config("102"), &["apply", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    let upgrade = commands("102")?;
+    let upgrade = upgrade.as_array().ok_or("a list")?;
+    assert_eq!(upgrade.len(), 7, "six nodes, then Kubernetes: {upgrade:?}");
+    let image = SHARED_INSTALLER.replace("v1.11.5", "v1.12.0");
+    for (command, node) in upgrade.iter().zip([11, 12, 13, 21, 22, 23]) {
+        assert_eq!(
+            command,
+            &format!("talosctl upgrade --nodes fd00:102::{node} --image {image}")
+        );
+    }
+    assert_eq!(
+        upgrade[6],
+        "talosctl upgrade-k8s --nodes fd00:102::11 --to 1.31.4"
+    );
+
+    // Production stays where it is, in the same tree.
+    let detailed = &["plan", "-detailed-exitcode", "-no-color"];
+    let plan = tree.terragrunt(&config("101"), detailed)?;
+    assert_eq!(plan.code, 0, "{plan}");
+    assert_eq!(commands("101")?, before);
+    let compute = tree.terragrunt("clusters/cluster-101/compute", &["plan", "-no-color"])?;
+    compute.expect_ok();
+    // A machine that is made now boots the newer image, and installs what the cluster runs.
+    compute.expect_says(&SHARED_ISO.replace("v1.11.5", "v1.12.0"));
+    Ok(())
+}
