@@ -138,6 +138,7 @@ fn an_iso_that_was_uploaded_by_hand_will_do() -> Outcome {
     let tree = overridden(
         "artifact_overrides = { iso_file_id = \"resources:iso/by-hand.iso\", talos_version = \"v1.11.5\", kubernetes_version = \"1.31.4\" }",
     )?;
+    assert_eq!(dependencies(&tree, "compute")?, Vec::<String>::new());
     assert_eq!(
         dependencies(&tree, "config")?,
         ["artifacts/images".to_owned(), format!("{STAGING}/compute")]

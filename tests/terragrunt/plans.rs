@@ -1,8 +1,14 @@
 //! Everything can be seen before anything exists, and nothing that was seen so can be applied.
 
+use std::fs;
+
+use serde_json::{Value as Json, json};
 use tests::{Outcome, Run};
 
 use crate::tree::{SHARED_ISO, Tree};
+
+/// What stands for the shared image until it is there.
+const MOCK_ISO: &str = "resources:iso/mock-talos-image.iso";
 
 /// Units that ended well, as the summary of `run --all` counts them.
 #[track_caller]
@@ -21,6 +27,61 @@ fn clusters_plan_before_anything_exists() -> Outcome {
     let plan = tree.all("clusters/cluster-101", &["plan", "-no-color"])?;
     plan.expect_says("mock-talos-image.iso");
     plan.expect_says("terraform_data.mock");
+    // Nothing is there, and nothing is in the way of taking it away.
+    expect_units(
+        &tree.all("clusters", &["destroy", "-auto-approve", "-no-color"])?,
+        9,
+    );
+    Ok(())
+}
+
+#[test]
+fn mocks_are_those_of_the_shared_artifacts() -> Outcome {
+    let tree = Tree::new()?;
+    let registry = json!({
+        "talos_image_file_ids": {
+            "pve01": MOCK_ISO, "pve02": MOCK_ISO, "pve03": MOCK_ISO,
+        },
+        "talos_image_file_name": "mock-talos-image.iso",
+        "talos_image_id": "mock-schematic-id",
+        "talos_version": "v1.11.5",
+        "kubernetes_version": "1.31.4",
+    });
+    let images = json!({
+        "installer_image": "mock-registry.invalid/talos-frr-installer:v1.11.5",
+        "talos_image_id": "mock-schematic-id",
+        "talos_version": "v1.11.5",
+    });
+    for (unit, dependency, outputs) in [
+        ("compute", "registry", &registry),
+        ("config", "registry", &registry),
+        ("config", "images", &images),
+    ] {
+        let unit = format!("clusters/cluster-101/{unit}");
+        let found = tree.json(&unit, &["render", "--format", "json"])?;
+        let found = &found["dependency"][dependency];
+        assert_eq!(&found["mock_outputs"], outputs, "{unit}");
+        assert_eq!(
+            found["mock_outputs_allowed_terraform_commands"],
+            json!(["init", "validate", "plan", "destroy"])
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cluster_goes_when_its_images_are_gone_already() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    let unit = "clusters/cluster-103/config";
+    tree.terragrunt(unit, &["apply", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    fs::remove_dir_all(tree.live(".state/artifacts"))?;
+    let destroy = tree.all("clusters/cluster-103", &["destroy", "-no-color"])?;
+    expect_units(&destroy, 3);
+    destroy.expect_says("talos_machine_secrets.this: Destroying");
+    let left: Json = serde_json::from_slice(&fs::read(tree.state(unit))?)?;
+    assert_eq!(left["resources"], json!([]));
     Ok(())
 }
 
@@ -69,7 +130,7 @@ fn a_plan_with_mocks_is_worth_nothing_later() -> Outcome {
     assert_ne!(apply.code, 0, "{apply}");
     assert!(
         !tree.state(unit).exists()
-            || !std::fs::read_to_string(tree.state(unit))?.contains("talos_machine_secrets"),
+            || !fs::read_to_string(tree.state(unit))?.contains("talos_machine_secrets"),
         "nothing was made"
     );
     let plan = tree.terragrunt("clusters/cluster-101/compute", &["plan", "-no-color"])?;
@@ -78,6 +139,7 @@ fn a_plan_with_mocks_is_worth_nothing_later() -> Outcome {
     assert!(!plan.text.contains("mock-"), "{plan}");
     Ok(())
 }
+
 #[test]
 fn the_whole_tree_plans_before_anything_exists() -> Outcome {
     let tree = Tree::new()?;
