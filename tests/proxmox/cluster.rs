@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     authentication::Tickets,
     fault::{Faults, TaskEnd},
+    firewall::Firewall,
     privilege::{self, Subject},
     reply::Reply,
     spec::{Spec, Storage},
@@ -48,6 +49,7 @@ pub(crate) struct Cluster {
     /// Bytes of uploads received so far, cut ones too.
     pub(crate) received_bytes: AtomicU64,
     pub(crate) open_uploads: AtomicUsize,
+    pub(crate) firewall: Mutex<Firewall>,
     storages: Mutex<Vec<Storage>>,
     faults: Mutex<Faults>,
     tasks: Mutex<BTreeMap<String, Arc<Task>>>,
@@ -85,6 +87,7 @@ impl Cluster {
             fetch_insecure,
             received_bytes: AtomicU64::new(0),
             open_uploads: AtomicUsize::new(0),
+            firewall: Mutex::default(),
             storages: Mutex::new(storages),
             faults: Mutex::default(),
             tasks: Mutex::default(),

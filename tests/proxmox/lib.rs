@@ -7,7 +7,8 @@
 //! pve-manager 9.1; `real/` shows with a real provider that it holds what they say.
 //!
 //! A [`Server`] is started in the process of the test, which looks at it and spoils it by its
-//! methods. Absent: machines, containers, users' management, anything but files on storages.
+//! methods. Absent: machines, containers, users' management, and of all else but files on storages everything except the
+//! firewall of the cluster.
 
 mod authentication;
 mod certificate;
@@ -18,6 +19,7 @@ mod content;
 mod download;
 mod fault;
 mod files;
+mod firewall;
 mod multipart;
 mod name;
 mod parameters;

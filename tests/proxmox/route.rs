@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     authentication,
     cluster::Cluster,
-    content, download, name,
+    content, download, firewall, name,
     parameters::{self, Parameters},
     privilege::{self, Subject},
     reply::{Answer, Reply},
@@ -66,6 +66,7 @@ impl Call<'_> {
             ("GET", ["nodes"]) => Ok(Reply::data(self.nodes())),
             ("GET", ["cluster", "status"]) => Ok(Reply::data(self.cluster_status())),
             ("GET", ["cluster", "resources"]) => Ok(Reply::data(self.resources(subject))),
+            (_, ["cluster", "firewall", rest @ ..]) => firewall::answer(&self, subject, rest),
             ("GET", ["cluster", "tasks"]) => Ok(Reply::data(json!(self.tasks(subject, |_| true)))),
             ("GET", ["storage"]) => Ok(Reply::data(self.storages(subject))),
             ("GET", ["storage", id]) => self.configuration(subject, id),
@@ -88,7 +89,7 @@ impl Call<'_> {
         }
     }
 
-    fn unknown(&self) -> Reply {
+    pub(crate) fn unknown(&self) -> Reply {
         let path = self.segments.join("/");
         Reply::bare(
             501,

@@ -195,6 +195,11 @@ impl Server {
         found
     }
 
+    /// The firewall of the cluster: its options, the networks of its IP sets, the rules of its security groups.
+    pub fn firewall(&self) -> serde_json::Value {
+        self.cluster.firewall().shown()
+    }
+
     /// Calls so far, in the order of their answers.
     pub fn calls(&self) -> Vec<Seen> {
         self.cluster.seen().clone()

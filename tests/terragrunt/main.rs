@@ -12,6 +12,7 @@ mod guide;
 mod imager;
 mod layout;
 mod modules;
+mod networks;
 mod overrides;
 mod plans;
 mod state;
