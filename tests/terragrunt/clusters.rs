@@ -66,6 +66,11 @@ fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
         );
     }
     assert_eq!((shared("images")?, shared("registry")?), before);
+    // Its network and its security group need no edit either.
+    let networks = tree.all("common", &["plan", "-no-color"])?;
+    networks.expect_ok();
+    networks.expect_says("pvesh create /cluster/sdn/vnets --vnet vnet104 --zone talos --tag 10104");
+    networks.expect_says("name = \"talos-104\"");
     let config = "clusters/cluster-104/config";
     tree.terragrunt(config, &["apply", "-auto-approve", "-no-color"])?
         .expect_ok();

@@ -22,6 +22,7 @@ fn the_tree_is_complete() -> Outcome {
         "README.md",
         "root.hcl",
         "common/versions.hcl",
+        "common/clusters.hcl",
         "common/install-schematic.hcl",
         "common/ipv6-prefixes.hcl",
         "common/credentials.hcl",

@@ -69,7 +69,6 @@ fn each_cluster_is_what_its_number_says() -> Outcome {
             .collect();
         let machines = bootstrap["nodes"].as_object().ok_or("nodes by name")?;
         assert!(machines.keys().eq(&names), "{machines:?}");
-        // For people and programs that talk to a node itself: no unit reads it.
         let text = fs::read_to_string(tree.live(&cluster).join("cluster.hcl"))?;
         let hostnames = NODES
             .map(|node| format!("\"{node}.sulibot.com\""))

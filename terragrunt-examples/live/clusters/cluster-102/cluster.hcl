@@ -5,9 +5,11 @@ locals {
   controlplanes = 3
   workers       = 3
 
-  proxmox_nodes     = ["pve01", "pve02", "pve03"]
+  proxmox_nodes   = ["pve01", "pve02", "pve03"]
+  storage_default = "rbd-vm"
+
+  # For people and scripts that talk to a node itself; no unit reads them.
   proxmox_hostnames = ["pve01.sulibot.com", "pve02.sulibot.com", "pve03.sulibot.com"]
-  storage_default   = "rbd-vm"
 
   network = {
     bridge_public = "vmbr0"

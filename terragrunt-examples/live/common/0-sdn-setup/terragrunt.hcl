@@ -1,11 +1,13 @@
-# VNets vnet100 to vnet103. The provider of this version cannot make them: the output `commands` says how to, once, by hand.
+# VNets: vnet100, and one for each cluster. The provider of this version cannot make them: the output `commands` says how
+# to, once, by hand.
 include "root" {
   path = find_in_parent_folders("root.hcl")
 }
 
 locals {
-  live    = dirname(find_in_parent_folders("root.hcl"))
-  proxmox = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+  live     = dirname(find_in_parent_folders("root.hcl"))
+  proxmox  = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+  clusters = read_terragrunt_config("${local.live}/common/clusters.hcl").locals
 }
 
 terraform {
@@ -13,7 +15,7 @@ terraform {
 }
 
 inputs = {
-  cluster_ids = [100, 101, 102, 103]
+  cluster_ids = local.clusters.ids
   controller  = local.proxmox.evpn_controller
   mtu         = 8930
 }

@@ -4,8 +4,9 @@ include "root" {
 }
 
 locals {
-  live    = dirname(find_in_parent_folders("root.hcl"))
-  proxmox = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+  live     = dirname(find_in_parent_folders("root.hcl"))
+  proxmox  = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+  clusters = read_terragrunt_config("${local.live}/common/clusters.hcl").locals
 }
 
 terraform {
@@ -28,7 +29,7 @@ generate "provider" {
 }
 
 inputs = {
-  cluster_ids    = [100, 101, 102, 103]
+  cluster_ids    = local.clusters.ids
   admin_networks = local.proxmox.admin_networks
   enabled        = local.proxmox.firewall_enabled
 }
