@@ -42,7 +42,7 @@ output "kubernetes_version" {
 }
 
 output "upgrade_commands" {
-  description = "What brings the nodes to this version, one after the other: an apply alone never upgrades a node."
+  description = "What brings the nodes to this version, one after the other, before they are given these configurations: an apply alone never upgrades Talos, and brings another Kubernetes to all nodes at once."
   value = concat(
     [for name, node in module.plan.nodes : "talosctl upgrade --nodes ${node.public_ipv6} --image ${var.installer_image}"],
     ["talosctl upgrade-k8s --nodes ${[for node in module.plan.nodes : node.public_ipv6 if node.role == "controlplane"][0]} --to ${coalesce(local.kubernetes_version, "?")}"],
