@@ -123,6 +123,28 @@ impl Shop {
         Ok(())
     }
 
+    /// Makes an image by hand, with the commands of the README, and sees that what they go on with is there.
+    fn expect_image_by_hand(&self) -> Outcome {
+        let readme = fs::read_to_string(self.works.tree.live("artifacts/README.md"))?;
+        let by_hand = readme.split_once("An image by hand").ok_or("a recipe")?.1;
+        let recipe = by_hand.split("```").nth(1).ok_or("commands")?;
+        let (builds, rest) = recipe.split_once("crane push").ok_or("a push")?;
+        let builds = builds
+            .trim_start_matches("shell")
+            .replace("docker ", "podman ");
+        assert_eq!(builds.matches("podman run").count(), 2, "{recipe}");
+        let host = self.host();
+        let image = IMAGER.replace("v1.11.5", "v1.12.0");
+        host.root_text(&["podman", "tag", build_host::IMAGE, &image])?;
+        let run = format!("mkdir -p /srv/by-hand/out\ncd /srv/by-hand\n{builds}\nls out");
+        let made = host.root_text(&["sh", "-ceu", &run])?;
+        for name in ["installer-amd64.tar", "nocloud-amd64.iso"] {
+            assert!(made.contains(name), "{made}");
+            assert!(rest.contains(&format!(" out/{name} ")), "{rest}");
+        }
+        Ok(())
+    }
+
     /// How often the imager ran.
     fn builds(&self) -> Result<usize, Box<dyn Error>> {
         Ok(build_host::containers_so_far(self.host())?.len())
@@ -218,6 +240,8 @@ fn an_extension_of_ones_own_is_in_the_image_and_in_the_installer() -> Outcome {
     tree.all("artifacts", &["apply", "-no-color"])?.expect_ok();
     assert_eq!(shop.told(), told, "it is built once");
     assert_eq!(shop.builds()?, 2);
+
+    shop.expect_image_by_hand()?;
 
     // What the clusters install speaks BGP.
     let config = "clusters/cluster-103/config";
