@@ -4,7 +4,10 @@ use std::fs;
 
 use tests::Outcome;
 
-use crate::tree::{Tree, files};
+use crate::{
+    bucket::Bucket,
+    tree::{Tree, copy, files},
+};
 
 const UNIT: &str = "clusters/cluster-103/config";
 
@@ -65,7 +68,7 @@ fn a_unit_that_moves_takes_its_state_along_and_back() -> Outcome {
 #[test]
 fn migrating_local_state_is_refused() -> Outcome {
     let tree = applied()?;
-    crate::tree::copy(
+    copy(
         &tree.live("clusters/cluster-103"),
         &tree.live("clusters/other"),
     )?;
@@ -73,6 +76,24 @@ fn migrating_local_state_is_refused() -> Outcome {
     assert_ne!(migrate.code, 0, "{migrate}");
     migrate.expect_says("refusing to migrate");
     expect_no_change(&tree, UNIT)
+}
+
+#[test]
+fn a_unit_in_a_bucket_moves_with_one_command() -> Outcome {
+    let bucket = Bucket::absent()?;
+    let mut tree = Tree::new()?;
+    bucket.keeps_state_of(&mut tree);
+    let (old, new) = ("common/0-sdn-setup", "common/networks");
+    tree.terragrunt(old, &["backend", "bootstrap"])?.expect_ok();
+    tree.terragrunt(old, &["apply", "-auto-approve", "-no-color"])?
+        .expect_ok();
+    copy(&tree.live(old), &tree.live(new))?;
+    tree.terragrunt("", &["backend", "migrate", old, new])?
+        .expect_ok();
+    let moved = fs::read_to_string(bucket.path(new).join("terraform.tfstate"))?;
+    assert!(moved.contains("vnet101"), "{moved}");
+    fs::remove_dir_all(tree.live(old))?;
+    expect_no_change(&tree, new)
 }
 
 #[test]
