@@ -1,6 +1,10 @@
 //! The artifacts for real: the real factory makes them, our Proxmox server takes them, and every cluster uses them.
 
-use std::{error::Error, fs};
+use std::{
+    error::Error,
+    fs,
+    time::{Duration, Instant},
+};
 
 use proxmox_server::{ROOT_TOKEN, Server, Spec};
 use registries::{Catalog, Factory};
@@ -12,6 +16,8 @@ use crate::{clusters, tree::Tree};
 
 /// Of the schematic of the examples: one argument and four extensions in their order.
 const ID: &str = "2c80398aadeec6f67750bd9a79d3dc3b451bf59ec1eec75c2ab6ca826788737c";
+/// For two applies to come to the same point. Machines of CI are slow.
+const PATIENCE: Duration = Duration::from_mins(2);
 const NODES: [&str; 3] = ["pve01", "pve02", "pve03"];
 
 /// A tree whose artifacts can be applied.
@@ -184,5 +190,52 @@ fn another_version_is_built_beside_the_one_that_clusters_use() -> Outcome {
         .expect_ok();
     let left = works.proxmox.files();
     assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+#[test]
+fn two_machines_at_once_leave_one_image() -> Outcome {
+    let works = Works::new()?;
+    let other = works.tree.elsewhere()?;
+    let front = works.factory.front();
+    front.hold();
+    // Neither knows of the other: they have no cache and no state in common.
+    let applies = std::thread::scope(|scope| {
+        let applies = [&works.tree, &other].map(|tree| {
+            scope.spawn(|| {
+                let apply = tree.all("artifacts", &["apply", "-no-color"]);
+                apply.map_err(|error| error.to_string())
+            })
+        });
+        let end = Instant::now() + PATIENCE;
+        let is_asked_twice = loop {
+            let requests = front.requests();
+            let images = requests.iter().filter(|line| line.contains("/image/"));
+            if images.count() >= 2 {
+                break true;
+            }
+            if Instant::now() > end {
+                break false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        front.release();
+        let applies = applies.map(|apply| apply.join().expect("an apply does not panic"));
+        assert!(is_asked_twice, "both want the image: {applies:?}");
+        applies
+    });
+    for apply in applies {
+        apply?.expect_ok();
+    }
+    let images = front.builds();
+    let images = images
+        .iter()
+        .filter(|build| build.contains("nocloud-amd64"));
+    assert_eq!(images.count(), 1, "the factory builds it once");
+    assert_eq!(works.proxmox.files().len(), 1);
+    for tree in [&works.tree, &other] {
+        let plan = tree.all("artifacts", &["plan", "-no-color", "-detailed-exitcode"])?;
+        assert_eq!(plan.code, 0, "nothing is left to do: {plan}");
+    }
     Ok(())
 }
