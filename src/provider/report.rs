@@ -7,7 +7,10 @@ use std::{
 };
 
 use host::{NodeError, proto::failure::Kind};
-use planner::{name::NodeKey, problem::Problems};
+use planner::{
+    name::NodeKey,
+    problem::{Place, Problems},
+};
 use tf_plugin::{Diagnostic, Diagnostics, Path};
 
 use crate::{download, executor};
@@ -212,34 +215,49 @@ pub(crate) fn problems(problems: Problems) -> Diagnostics {
         } else {
             Diagnostic::warning(problem.summary, problem.detail)
         };
-        let mut place = problem.place.into_iter();
-        let path = place.next().map(|attribute| {
-            let is_block = BLOCKS.contains(&attribute.as_str());
-            let path = Path::attribute(attribute);
-            // Core finds the line of an attribute, of an entry in it, and of an attribute of a block;
-            // one step further, and it points at the whole resource.
-            match (place.next(), place.next()) {
-                (Some(member), _) if is_block => path.member(member),
-                (Some(index), member)
-                    if index.parse::<i64>().is_ok()
-                        && LISTS.contains(&path.to_string().as_str()) =>
-                {
-                    let path = path.index(index.parse().unwrap_or_default());
-                    match member {
-                        Some(member) => path.member(member),
-                        None => path,
-                    }
-                }
-                (Some(key), _) => path.key(key),
-                (None, _) => path,
-            }
-        });
-        diagnostics.push(match path {
+        diagnostics.push(match path(problem.place) {
             Some(path) => diagnostic.at(path),
             None => diagnostic,
         });
     }
     diagnostics
+}
+
+/// A place of the planner as Core takes it; none if there is no one place.
+pub(crate) fn path(place: Place) -> Option<Path> {
+    let mut place = place.into_iter();
+    let attribute = place.next()?;
+    let is_block = BLOCKS.contains(&attribute.as_str());
+    let path = Path::attribute(attribute);
+    // Core finds the line of an attribute, of an entry in it, and of an attribute of a block; one step
+    // further, and it points at the whole resource.
+    Some(match (place.next(), place.next()) {
+        (Some(member), _) if is_block => path.member(member),
+        (Some(index), member)
+            if index.parse::<i64>().is_ok() && LISTS.contains(&path.to_string().as_str()) =>
+        {
+            let path = path.index(index.parse().unwrap_or_default());
+            match member {
+                Some(member) => path.member(member),
+                None => path,
+            }
+        }
+        (Some(key), _) => path.key(key),
+        (None, _) => path,
+    })
+}
+
+/// A warning at a place of the planner.
+pub(crate) fn warned(
+    summary: impl Into<String>,
+    detail: impl Into<String>,
+    place: Place,
+) -> Diagnostic {
+    let warning = Diagnostic::warning(summary, detail);
+    match path(place) {
+        Some(path) => warning.at(path),
+        None => warning,
+    }
 }
 
 /// Why a run did not come to its end, and what was not done.

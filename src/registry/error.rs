@@ -219,6 +219,34 @@ fn later(retry_after: Option<Duration>) -> String {
 }
 
 impl Error {
+    /// The registry that it is about, as references begin; nothing where it is about something here.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Host { host } | Self::Credentials { host, .. } => Some(host),
+            Self::Immutable { reference, .. } | Self::OtherContent { reference, .. } => {
+                Some(reference.repository().host())
+            }
+            Self::Unreachable { errand, .. }
+            | Self::Silent { errand, .. }
+            | Self::Unauthorised { errand, .. }
+            | Self::Denied { errand, .. }
+            | Self::NotFound { errand, .. }
+            | Self::DigestMismatch { errand, .. }
+            | Self::RateLimited { errand, .. }
+            | Self::Fault { errand, .. }
+            | Self::Refused { errand, .. }
+            | Self::Protocol { errand, .. }
+            | Self::Realm { errand, .. }
+            | Self::Manifest { errand, .. } => Some(&errand.host),
+            Self::Reference(_)
+            | Self::Authority(_)
+            | Self::Client { .. }
+            | Self::Image(_)
+            | Self::File { .. }
+            | Self::Write { .. } => None,
+        }
+    }
+
     /// Whether the same may work if it is asked again soon.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -61,6 +61,40 @@ impl Run {
             "it does not say {words:?}: {self}"
         );
     }
+
+    /// Fails the test unless one diagnostic says `words` and shows the user this line of main.tf.
+    #[track_caller]
+    pub fn expect_says_at(&self, words: &str, line: &str) {
+        let (words, line) = (flat(words), flat(line));
+        let told = diagnostics(&self.text);
+        let is_it = |told: &String| told.contains(&words) && is_at(told, &line);
+        assert!(
+            told.iter().any(is_it),
+            "it does not say {words:?} at {line:?}: {self}"
+        );
+    }
+}
+
+/// The errors and warnings in what a CLI printed, each as [`flat`] text.
+fn diagnostics(text: &str) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for line in text.lines().map(flat) {
+        if line.starts_with("Error: ") || line.starts_with("Warning: ") {
+            told.push(line);
+        } else if let Some(last) = told.last_mut().filter(|_| !line.is_empty()) {
+            *last = format!("{last} {line}");
+        }
+    }
+    told
+}
+
+/// Whether a diagnostic, as [`flat`] text, shows this line of the configuration.
+fn is_at(told: &str, line: &str) -> bool {
+    let shown = told.split_once("on main.tf line ").and_then(|(_, rest)| {
+        let (number, rest) = rest.split_once([',', ':'])?;
+        rest.split_once(&format!(" {number}: "))
+    });
+    shown.is_some_and(|(_, text)| text.starts_with(line))
 }
 
 /// Text without the frames of diagnostics and with single blanks.
@@ -207,5 +241,22 @@ impl Desk {
             .into_iter()
             .find(|resource| resource["address"] == address);
         Ok(found.ok_or_else(|| format!("{address} is not in the state"))?["values"].clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_is_where_it_shows_a_line() {
+        let told = diagnostics(
+            "\nError: no\n\n  with x.y,\n  on main.tf line 7, in resource \"x\" \"y\":\n   7:   a = 1\n\nIt is \
+             wrong.\n╷\n│ Warning: b\n│ \n│   on main.tf line 8:\n│    8: b = 1\n╵\n",
+        );
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(is_at(&told[0], "a = 1") && told[0].ends_with("It is wrong."));
+        assert!(is_at(&told[1], "b = 1") && !is_at(&told[1], "a = 1"));
+        assert!(!is_at("a = 1", "a = 1"));
     }
 }

@@ -3,7 +3,7 @@
 use registries::{Login, Options, PASSWORD, RegistryServer, USER};
 use tests::Outcome;
 
-use crate::scene::{Scene, on_own, on_shared};
+use crate::scene::{RESOURCE, Scene, on_own, on_shared};
 
 /// `ops:secret of the lab`.
 const HEADER: &str = "Basic b3BzOnNlY3JldCBvZiB0aGUgbGFi";
@@ -20,7 +20,7 @@ fn the_id_of_a_factory_that_knows_who_asks_wins() -> Outcome {
     // Without a login, nothing can be known.
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("the factory wants a login");
+    apply.expect_says_at("the factory wants a login", RESOURCE);
     assert!(scene.proxmox.files().is_empty());
 
     scene.lines.factory = LOGIN.to_owned();
@@ -106,7 +106,7 @@ fn a_wrong_login_to_the_factory_is_told() -> Outcome {
     assert!(!plan.text.contains("wrong"), "the token is in {plan}");
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("username and password or token");
+    apply.expect_says_at("username and password or token", RESOURCE);
     Ok(())
 }
 
@@ -125,11 +125,12 @@ fn a_registry_that_refuses_is_told_and_the_next_apply_completes() -> Outcome {
     scene.artifact(&lines)?;
     scene.desk.init()?;
     // Nobody is let in.
+    let line = format!("repository = \"{host}/installer\"");
     scene
         .changes()?
-        .expect_says(&format!("{host} does not let in an unknown caller"));
+        .expect_says_at(&format!("{host} does not let in an unknown caller"), &line);
     let apply = scene.desk.apply()?;
-    apply.expect_says("no credentials are configured for it");
+    apply.expect_says_at("no credentials are configured for it", &line);
     // The next run asks with a login, and the registry takes nothing.
     let auth = serde_json::json!({"auths": {&host: {"username": USER, "password": PASSWORD}}});
     scene.desk.write("auth.json", &auth.to_string())?;
@@ -139,7 +140,7 @@ fn a_registry_that_refuses_is_told_and_the_next_apply_completes() -> Outcome {
         ..Options::default()
     }));
     let apply = scene.desk.apply()?;
-    apply.expect_says(&format!("{host}/installer"));
+    apply.expect_says_at("could not copy the installer", &line);
     assert!(!apply.text.contains(PASSWORD), "{apply}");
     assert_ne!(scene.state("status")?, "ready", "{apply}");
     let closed = scene.runtime.block_on(closed.restart(Options {
@@ -176,7 +177,7 @@ fn a_tag_with_other_content_is_refused_unless_it_may_be_moved() -> Outcome {
     scene.artifact(&other)?;
     let plan = scene.desk.plan()?;
     assert_eq!(plan.code, 1, "{plan}");
-    plan.expect_says("A tag leads to another image");
+    plan.expect_says_at("A tag leads to another image", "tag = \"v1.11.5\"");
     plan.expect_says("overwrite_tag");
     let moved = installer("    overwrite_tag = true\n");
     scene.artifact(&format!("  kernel_args = [\"console=ttyS0\"]\n{moved}"))?;

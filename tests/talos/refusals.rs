@@ -20,6 +20,11 @@ fn cluster(privileges: &[&str]) -> Spec {
     spec
 }
 
+/// The login of a usual scene.
+fn as_root() -> String {
+    format!("    api_token = \"{ROOT_TOKEN}\"\n    ca_file = \"ca.pem\"\n")
+}
+
 fn as_ci(scene: &mut Scene) {
     scene.lines.proxmox = format!("    api_token = \"{TOKEN}\"\n    ca_file = \"ca.pem\"\n");
 }
@@ -51,12 +56,38 @@ fn a_login_that_may_not_upload_is_told_what_it_lacks() -> Outcome {
     as_ci(&mut scene);
     scene.artifact(&on_shared())?;
     scene.desk.init()?;
-    let apply = scene.desk.apply()?;
-    assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("Datastore.AllocateTemplate on /storage/resources");
+    let lacks = "lacks Datastore.AllocateTemplate on /storage/resources";
+    for run in [scene.desk.plan()?, scene.desk.apply()?] {
+        assert_eq!(run.code, 1, "{run}");
+        run.expect_says_at(lacks, "storage = \"resources\"");
+    }
+    let download = on_shared().replace("  }\n", "    transfer = \"download\"\n  }\n");
+    scene.artifact(&download)?;
+    scene.desk.plan()?.expect_says_at(
+        "Sys.AccessNetwork on /nodes/pve01",
+        "storage = \"resources\"",
+    );
     assert!(scene.proxmox.files().is_empty());
-    // Whoever may now do it is let go on, and nothing is built again.
-    scene.lines.proxmox = Scene::new()?.lines.proxmox;
+    assert_eq!(scene.proxmox.count("POST", "/"), 0, "nothing was tried");
+    assert_eq!(scene.factory.front().builds(), Vec::<String>::new());
+    // Whoever may do it is let go on.
+    let may_not = std::mem::replace(&mut scene.lines.proxmox, as_root());
+    scene.artifact(&on_shared())?;
+    scene.desk.apply()?.expect_ok();
+    scene.proxmox.forget_calls();
+    scene.desk.expect_no_change()?;
+    assert_eq!(scene.proxmox.count("GET", "/access/permissions"), 0);
+    // What is there may be seen without that privilege; what is gone cannot be brought back.
+    scene.lines.proxmox = may_not;
+    scene.artifact(&on_shared())?;
+    scene.desk.expect_no_change()?;
+    let name = scene.state("talos_image_file_name")?;
+    let name = name.as_str().unwrap_or_default();
+    std::fs::remove_file(scene.proxmox.path("pve01", SHARED, "iso", name))?;
+    let plan = scene.desk.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says_at(lacks, "storage = \"resources\"");
+    scene.lines.proxmox = as_root();
     scene.artifact(&on_shared())?;
     scene.desk.apply()?.expect_ok();
     scene.desk.expect_no_change()?;
@@ -65,17 +96,22 @@ fn a_login_that_may_not_upload_is_told_what_it_lacks() -> Outcome {
 
 #[test]
 fn an_expired_token_stops_an_apply_before_anything_is_sent() -> Outcome {
-    let scene = Scene::new()?;
+    let mut scene = Scene::with(cluster(&["Datastore.Audit", "Datastore.AllocateTemplate"]))?;
     scene.artifact(&on_shared())?;
     scene.desk.init()?;
     scene.proxmox.expire_token("root@pam!lab");
-    let plan = scene.desk.plan()?;
-    assert_eq!(plan.code, 1, "{plan}");
-    plan.expect_says("the login has expired");
-    let apply = scene.desk.apply()?;
-    assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("the login has expired");
+    for run in [scene.desk.plan()?, scene.desk.apply()?] {
+        assert_eq!(run.code, 1, "{run}");
+        run.expect_says_at("the login has expired", "storage = \"resources\"");
+    }
     assert_eq!(scene.proxmox.count("POST", "/upload"), 0);
+    assert_eq!(scene.factory.front().builds(), Vec::<String>::new());
+    // Another token, and all goes on.
+    as_ci(&mut scene);
+    scene.artifact(&on_shared())?;
+    scene.desk.apply()?.expect_ok();
+    scene.desk.expect_no_change()?;
+    assert_eq!(scene.proxmox.count("POST", "/upload"), 1);
     Ok(())
 }
 
@@ -91,10 +127,13 @@ fn a_certificate_that_is_not_the_pinned_one_is_never_spoken_to() -> Outcome {
     scene.artifact(&on_shared())?;
     scene.desk.init()?;
     let plan = scene.changes()?;
-    plan.expect_says(&format!("has the fingerprint {right}"));
+    let told = format!("has the fingerprint {right}");
+    plan.expect_says_at(&told, "storage = \"resources\"");
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
+    apply.expect_says_at(&told, "storage = \"resources\"");
     apply.expect_says("which is not the trusted one");
+    apply.expect_says("in the proxmox block of the provider");
     assert!(scene.proxmox.calls().is_empty(), "no token was sent");
     scene.lines.proxmox = pin(&right);
     scene.artifact(&on_shared())?;
@@ -112,7 +151,7 @@ fn no_space_is_told_and_leaves_nothing_half_there() -> Outcome {
     scene.proxmox.set_available(SHARED, 1000);
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("1000 bytes free");
+    apply.expect_says_at("1000 bytes free", "storage = \"resources\"");
     assert!(scene.proxmox.files().is_empty());
     // Enough on the storage, too little where uploads come in.
     scene.proxmox.set_available(SHARED, 1 << 30);
@@ -121,7 +160,7 @@ fn no_space_is_told_and_leaves_nothing_half_there() -> Outcome {
     }
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("No space left on device");
+    apply.expect_says_at("No space left on device", "storage = \"resources\"");
     apply.expect_says("/var/tmp");
     assert!(scene.proxmox.files().is_empty());
     for node in ["pve01", "pve02", "pve03"] {
@@ -179,9 +218,17 @@ fn storages_and_nodes_that_there_are_not_are_refused_at_plan() -> Outcome {
         ),
         (on(SHARED, "pve09"), "no node pve09", "nodes"),
         (on(OWN, "pve09"), "no node pve09", "nodes"),
-        (on("", "pve02"), "is not the id of a storage", "storage"),
-        (on("a..b", "pve02"), "is not the id of a storage", "storage"),
-        (on("../x", "pve02"), "is not the id of a storage", "storage"),
+        (on("", "pve02"), "is not the id of a storage", "storage ="),
+        (
+            on("a..b", "pve02"),
+            "is not the id of a storage",
+            "storage = \"a..b\"",
+        ),
+        (
+            on("../x", "pve02"),
+            "is not the id of a storage",
+            "storage = \"../x\"",
+        ),
         (on(OWN, ""), "is not the name of a node", "nodes"),
         (on(OWN, ".."), "is not the name of a node", "nodes"),
         (on(OWN, "a/b"), "is not the name of a node", "nodes"),
@@ -200,16 +247,20 @@ fn storages_and_nodes_that_there_are_not_are_refused_at_plan() -> Outcome {
         scene.artifact(&lines)?;
         let plan = scene.desk.plan()?;
         assert_eq!(plan.code, 1, "{lines}: {plan}");
-        plan.expect_says(says);
-        plan.expect_says("on main.tf line");
-        plan.expect_says(at);
+        plan.expect_says_at(says, at);
     }
     assert!(scene.proxmox.files().is_empty());
-    // Who may not see a storage does not know whether it is there.
+    // Who may not see a storage does not know whether it is there, and can do nothing with it.
     let mut scene = Scene::with(cluster(&[]))?;
     as_ci(&mut scene);
     scene.artifact(&on("absent", "pve02"))?;
     scene.desk.init()?;
-    scene.changes()?.expect_says("an apply would have to wait");
+    let plan = scene.desk.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says_at(
+        "lacks Datastore.Audit or Datastore.AllocateSpace on /storage/absent",
+        "storage = \"absent\"",
+    );
+    assert!(!plan.text.contains("no storage absent"), "{plan}");
     Ok(())
 }

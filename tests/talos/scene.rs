@@ -34,6 +34,8 @@ pub(crate) struct Lines {
 pub(crate) const SHARED: &str = "resources";
 /// A storage of each node's own.
 pub(crate) const OWN: &str = "local";
+/// The line that begins the resource: where an attribute is meant that the user did not write.
+pub(crate) const RESOURCE: &str = "resource \"talos_artifact\" \"image\" {";
 /// Name of the resource in the tests' configurations.
 pub(crate) const IMAGE: &str = "talos_artifact.image";
 
@@ -107,8 +109,7 @@ provider "etcd" {{
     /// An artifact with these lines beside the version.
     pub(crate) fn artifact(&self, lines: &str) -> Result<(), Box<dyn Error>> {
         self.write(&format!(
-            "resource \"talos_artifact\" \"image\" {{\n  provider      = etcd\n  talos_version = \
-             \"v1.11.5\"\n{lines}\n}}\n"
+            "{RESOURCE}\n  provider      = etcd\n  talos_version = \"v1.11.5\"\n{lines}\n}}\n"
         ))
     }
 

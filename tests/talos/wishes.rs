@@ -2,7 +2,7 @@
 
 use tests::{Outcome, Run};
 
-use crate::scene::{Scene, on_shared};
+use crate::scene::{RESOURCE, Scene, on_shared};
 
 /// The plan of an artifact with these lines, which must fail.
 fn refused(scene: &Scene, lines: &str) -> Result<Run, Box<dyn std::error::Error>> {
@@ -17,57 +17,104 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
     let scene = Scene::new()?;
     scene.artifact("")?;
     scene.desk.init()?;
-    for (lines, says) in [
+    for (lines, says, at) in [
         (
             "  extensions = [\"siderolabs/qemu-guest-agnt\"]",
             "siderolabs/qemu-guest-agent",
+            "extensions = [",
         ),
-        ("  platform = \"noclod\"", "nocloud"),
-        ("  image_format = \"iso.xz\"", "image_format"),
-        ("  mode = \"imager\"", "builder"),
-        ("  file_name = \"my image.iso\"", "my_image.iso"),
+        (
+            "  platform = \"noclod\"",
+            "nocloud",
+            "platform = \"noclod\"",
+        ),
+        (
+            "  image_format = \"iso.xz\"",
+            "image_format",
+            "image_format = \"iso.xz\"",
+        ),
+        ("  mode = \"imager\"", "builder", RESOURCE),
+        (
+            "  file_name = \"my image.iso\"",
+            "my_image.iso",
+            "file_name = \"my image.iso\"",
+        ),
         (
             "  installer {\n    repository = \"127.0.0.1:1/x\"\n    platform = \"noclod\"\n  }",
             "Did you mean \"nocloud\"",
+            "platform = \"noclod\"",
         ),
         (
             "  kernel_args = [\"talos.platform=metal\"]",
             "talos.platform",
+            "kernel_args = [",
         ),
-        ("  schematic = \"customisation: {}\"", "customization"),
-        ("  factory_url = \"factory\"", "factory_url"),
+        (
+            "  schematic = \"customisation: {}\"",
+            "customization",
+            "schematic = \"customisation: {}\"",
+        ),
+        (
+            "  factory_url = \"factory\"",
+            "factory_url",
+            "factory_url = \"factory\"",
+        ),
         (
             "  installer {\n    repository = \"127.0.0.1:1/X\"\n  }",
             "lower-case",
+            "repository = \"127.0.0.1:1/X\"",
         ),
         (
             "  proxmox {\n    storage = \"rbd-vm\"\n    nodes = [\"pve01\"]\n  }",
-            "rbd-vm",
+            "The storage does not take such images",
+            "storage = \"rbd-vm\"",
         ),
         (
             "  overlay {\n    image = \"siderolabs/sbc-raspberrypi\"\n    name = \"rpi_generik\"\n  }",
             "offers rpi_generic: did you mean that?",
+            "name = \"rpi_generik\"",
         ),
-        ("  local_file = \"/etc\"", "A directory has this name"),
-        ("  extensions = [null]", "An element is null"),
-        ("  meta = { \"10\" = null }", "An element is null"),
+        (
+            "  local_file = \"/etc\"",
+            "A directory has this name",
+            "local_file = \"/etc\"",
+        ),
+        (
+            "  extensions = [null]",
+            "An element is null",
+            "extensions = [null]",
+        ),
+        (
+            "  meta = { \"10\" = null }",
+            "An element is null",
+            "meta = { \"10\" = null }",
+        ),
         (
             "  proxmox {\n    storage = \"local\"\n    nodes = [\"pve01\", null]\n  }",
             "An element is null",
+            "nodes = [\"pve01\", null]",
         ),
         (
             "  proxmox {\n    storage = \"isos\"\n    nodes = [\"pve01\", \"pve03\"]\n  }",
             "The node does not have this storage",
+            "nodes = [\"pve01\", \"pve03\"]",
         ),
     ] {
-        refused(&scene, lines)?.expect_says(says);
+        refused(&scene, lines)?.expect_says_at(says, at);
     }
     assert!(scene.proxmox.files().is_empty());
-    let old = "resource \"talos_artifact\" \"image\" {\n  provider = etcd\n  talos_version = \"v1.11.50\"\n}\n";
-    scene.write(old)?;
-    let plan = scene.desk.plan()?;
-    assert_eq!(plan.code, 1, "{plan}");
-    plan.expect_says("does not offer Talos v1.11.50");
+    for (version, says) in [
+        ("v1.11.50", "does not offer Talos v1.11.50"),
+        ("1.11", "is not a version such as"),
+        ("latest", "is not a version such as"),
+    ] {
+        let line = format!("  talos_version = \"{version}\"\n");
+        scene.write(&format!("{RESOURCE}\n  provider = etcd\n{line}}}\n"))?;
+        let plan = scene.desk.plan()?;
+        assert_eq!(plan.code, 1, "{plan}");
+        plan.expect_says_at(says, &line);
+    }
+    assert_eq!(scene.factory.front().builds(), Vec::<String>::new());
     Ok(())
 }
 
@@ -81,7 +128,7 @@ fn a_file_of_somebody_else_is_left_alone() -> Outcome {
     scene.desk.init()?;
     let apply = scene.desk.apply()?;
     assert_ne!(apply.code, 0, "{apply}");
-    apply.expect_says("mine.iso");
+    apply.expect_says_at("Another image has this name", "file_name = \"mine.iso\"");
     let path = scene.proxmox.path("pve01", "resources", "iso", "mine.iso");
     assert_eq!(std::fs::read(&path)?, b"mine");
     scene.artifact(&format!(

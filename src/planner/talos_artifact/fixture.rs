@@ -584,7 +584,12 @@ pub(super) fn told(desired: &Desired, observed: &Observed) -> String {
         .map(|sentence| format!("drift: {sentence}"))
         .collect();
     lines.extend(found.steps.iter().map(ToString::to_string));
-    lines.extend(found.waits.iter().map(|wait| format!("waits: {wait}")));
+    lines.extend(
+        found
+            .waits
+            .iter()
+            .map(|wait| format!("waits: {}", wait.why)),
+    );
     lines.extend(unseen(desired, observed).map(|it| format!("unseen: {it}")));
     for problem in found.refusals.iter().chain(&found.warnings) {
         let kind = if problem.is_error {

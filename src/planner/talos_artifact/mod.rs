@@ -1,6 +1,7 @@
 //! Talos images: what is in them, where they should be, and the steps that bring them there.
 
 mod announced;
+mod attribute;
 mod desired;
 mod extension;
 mod file;
@@ -22,10 +23,11 @@ mod warn;
 mod wish;
 
 pub use announced::unannounced;
+pub use attribute::attribute;
 pub use desired::{Desired, Installer, Source, Tagged, Target, Transfer};
 pub use extension::{Lookup, look_up};
 pub use file::{ContentKind, Format, volid};
-pub use findings::{EXCHANGED, forget_unreachable};
+pub use findings::{EXCHANGED, Wait, forget_unreachable};
 pub use imager::{
     ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,
     default_imager,

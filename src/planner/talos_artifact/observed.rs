@@ -44,6 +44,10 @@ pub struct Observed {
     /// Why the Proxmox cluster refused the login in this look, if it did.
     #[serde(skip)]
     pub refused_login: Option<String>,
+    /// What the login lacks to put the image on storages where it is not, as a fragment, by storage and
+    /// node.
+    #[serde(skip)]
+    pub lacking: BTreeMap<String, BTreeMap<String, String>>,
     /// What our applies wrote.
     pub recorded: Recorded,
 }
@@ -157,6 +161,11 @@ impl Observed {
     /// What is known of a storage from a node; `None` if it was not looked at.
     pub fn storage(&self, storage: &str, node: &str) -> Option<&Fact<StorageSeen>> {
         self.storages.get(storage)?.get(node)
+    }
+
+    /// What the login lacks to write to a storage through a node, as far as it was asked.
+    pub(super) fn lacking(&self, storage: &str, node: &str) -> Option<&str> {
+        Some(self.lacking.get(storage)?.get(node)?)
     }
 
     /// The bytes that the wanted image has in all its places, as far as they are known: from the

@@ -2,19 +2,19 @@
 
 use super::{
     desired::{Desired, Tagged},
-    findings::{Finding, exchanged, findings, remove},
+    findings::{Finding, Wait, exchanged, findings, remove},
     observed::Observed,
     step::Step,
 };
-use crate::problem::Problem;
+use crate::problem::{Place, Problem};
 
 /// What is to be done, and what stands against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Steps in order; [`wave`](super::wave) says which may run now.
     pub steps: Vec<Step>,
-    /// What does not answer and is needed, as fragments.
-    pub waits: Vec<String>,
+    /// What does not answer and is needed.
+    pub waits: Vec<Wait>,
     /// What a person has to decide, at the attribute where that is done.
     pub refusals: Vec<Problem>,
     /// What is done and should be known.
@@ -28,7 +28,18 @@ impl Plan {
             .refusals
             .iter()
             .map(|problem| format!("{}: {}", problem.summary, problem.detail));
-        self.waits.iter().cloned().chain(refusals).collect()
+        let waits = self.waits.iter().map(|wait| wait.why.clone());
+        waits.chain(refusals).collect()
+    }
+
+    /// The attribute that names the first thing that stands in the way.
+    pub fn blocked_at(&self) -> Option<&Place> {
+        let refusals = self.refusals.iter().map(|problem| &problem.place);
+        self.waits
+            .iter()
+            .map(|wait| &wait.place)
+            .chain(refusals)
+            .next()
     }
 }
 
@@ -41,8 +52,10 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
                 plan.steps.push(step);
             }
         }
-        if !finding.waits.is_empty() && !plan.waits.contains(&finding.waits) {
-            plan.waits.push(finding.waits);
+        // The same silence may stand against several things: the first is named.
+        let is_new = |wait: &Wait| !plan.waits.iter().any(|known| known.why == wait.why);
+        if let Some(wait) = finding.waits.filter(is_new) {
+            plan.waits.push(wait);
         }
         for (found, list) in [
             (finding.refusal, &mut plan.refusals),
@@ -79,7 +92,12 @@ pub fn status(desired: &Desired, observed: &Observed) -> String {
     let first =
         |text: fn(&Finding) -> String| found.iter().map(text).find(|sentence| !sentence.is_empty());
     first(|finding| finding.drift.clone())
-        .or_else(|| first(|finding| finding.waits.clone()))
+        .or_else(|| {
+            first(|finding| {
+                let wait = finding.waits.as_ref();
+                wait.map_or_else(String::new, |wait| wait.why.clone())
+            })
+        })
         .or_else(|| {
             first(|finding| {
                 let refusal = finding.refusal.as_ref();

@@ -85,6 +85,16 @@ impl Error {
         }
     }
 
+    /// Whether the factory is well and does not have, or does not take, what was asked for.
+    pub(crate) fn is_of_wish(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                status.is_client_error() && !is_refusal(*status) && !self.is_transient()
+            }
+            _ => false,
+        }
+    }
+
     /// What to do next, as a sentence.
     pub(crate) fn hint(&self) -> String {
         let hint = match self {

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use host::proto::{Failure, failure::Kind};
+use planner::talos_artifact::{
+    Desired, ImagerOutput, Source, Step, attribute as attribute_of_step,
+};
 use tf_plugin::{Diagnostic, Path};
 
 use super::{factory, images};
@@ -107,6 +110,19 @@ impl Fault {
         )
     }
 
+    /// What the login to a Proxmox cluster lacks, where that is the fault.
+    pub(super) fn lacking(&self) -> Option<String> {
+        let Self::Proxmox(error) = self else {
+            return None;
+        };
+        match error.kind() {
+            proxmox::Kind::Forbidden { privileges, path } => {
+                Some(format!("{} on {path}", privileges.join(" or ")))
+            }
+            _ => None,
+        }
+    }
+
     /// Why nothing was seen, in one line with what to do next. It does not name what was looked at,
     /// which others do: so it is the same for all that have the same reason.
     pub(super) fn of_look(&self) -> String {
@@ -128,7 +144,13 @@ impl Fault {
     fn hint(&self) -> String {
         match self {
             Self::Factory(error) => error.hint(),
-            Self::Proxmox(error) => error.hint(),
+            Self::Proxmox(error) => match error.kind() {
+                proxmox::Kind::Fingerprint { seen } => format!(
+                    "compare it with the fingerprint in the node's own web interface; if it is the right \
+                     one, set fingerprint = \"{seen}\" in the proxmox block of the provider."
+                ),
+                _ => error.hint(),
+            },
             Self::Registry(error) => error.hint().unwrap_or_default(),
             Self::Image(error) => error.hint(),
             Self::NoProxmox => {
@@ -139,17 +161,83 @@ impl Fault {
         }
     }
 
+    /// The user's attribute, where the fault alone tells it. Logins, and what of a server is trusted, stand
+    /// in the provider's block, where Core lets no resource point: the block that needs them is named.
     fn place(&self) -> Option<Path> {
         match self {
+            Self::Factory(_) => Some(Path::attribute("factory_url")),
+            Self::Proxmox(_) | Self::NoProxmox => Some(storage()),
             Self::Builder(trouble) => Some(builder_place(trouble)),
-            Self::NoProxmox => Some(Path::attribute("proxmox")),
             Self::Refused { place, .. } => place.map(Path::attribute),
-            Self::Registry(error) if matches!(**error, registry::Error::OtherContent { .. }) => {
-                Some(Path::attribute("installer"))
-            }
-            _ => None,
+            Self::Registry(_) | Self::Image(_) | Self::Wait(_) => None,
         }
     }
+
+    /// The user's attribute that is at fault when a step fails in this way.
+    pub(super) fn place_in(&self, desired: &Desired, step: &Step) -> Option<Path> {
+        let of_step = || report::path(attribute_of_step(desired, step));
+        match self {
+            Self::Factory(error) if error.is_of_wish() => Some(Path::attribute(match step {
+                Step::EnsureSchematic { .. } => "schematic",
+                Step::FetchImage { .. } if matches!(desired.source, Source::Copy(_)) => "source",
+                _ => "talos_version",
+            })),
+            Self::Factory(factory::Error::Write { .. }) => None,
+            Self::Factory(_) => of_step(),
+            Self::Proxmox(error) => match error.kind() {
+                proxmox::Kind::Name { .. } | proxmox::Kind::Exists { .. } => {
+                    Some(Path::attribute("file_name"))
+                }
+                proxmox::Kind::Source { .. } => None,
+                _ => of_step(),
+            },
+            Self::Registry(error) => registry_place(error, desired, step),
+            Self::Image(images::Error::Checksum { .. }) => match desired.source {
+                Source::Copy(_) => Some(Path::attribute("source")),
+                _ => Some(Path::attribute("talos_version")),
+            },
+            Self::Image(_) => {
+                matches!(step, Step::WriteLocal { .. }).then(|| Path::attribute("local_file"))
+            }
+            Self::Refused { place: None, .. } => of_step(),
+            _ => self.place(),
+        }
+    }
+}
+
+/// The first storage: where a fault of the whole cluster is told. Core does not find the line of a block.
+pub(super) fn storage() -> Path {
+    Path::attribute("proxmox").index(0).member("storage")
+}
+
+/// The attribute that names the registry, or the tag in it. What is copied from a factory comes from a
+/// registry too, that of the factory.
+fn registry_place(error: &registry::Error, desired: &Desired, step: &Step) -> Option<Path> {
+    use registry::Error;
+    if let (Source::Factory { url, .. }, Some(host)) = (&desired.source, error.host())
+        && url.host() == host
+    {
+        return Some(Path::attribute("factory_url"));
+    }
+    // Who builds says so in the registry first.
+    let is_of_image = match step {
+        Step::Build { output, .. } => {
+            *output != ImagerOutput::Installer && desired.artifact.is_some()
+        }
+        _ => {
+            let place = attribute_of_step(desired, step);
+            if place.first().map(String::as_str) != Some("installer") {
+                return report::path(place);
+            }
+            false
+        }
+    };
+    if is_of_image {
+        return Some(Path::attribute("artifact_repository"));
+    }
+    let is_tag = matches!(error, Error::OtherContent { .. } | Error::Immutable { .. });
+    let member = if is_tag { "tag" } else { "repository" };
+    Some(Path::attribute("installer").member(member))
 }
 
 /// The attribute that decides about a trouble on the build host: which host it is, or what runs there.
@@ -181,5 +269,124 @@ impl Told for Fault {
         }
         let parts = [sentence(&self.line()), report::hint(&self.hint())];
         report::told(summary, &parts, self.place())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planner::{
+        problem::Problems,
+        talos_artifact::{InstallerWish, Origin, Tagged, Wish},
+    };
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    /// An image and an installer in registries.
+    fn desired() -> Desired {
+        let wish = Wish {
+            talos_version: "v1.11.5".to_owned(),
+            default_factory_url: Some("https://factory.example".to_owned()),
+            artifact_repository: Some("ghcr.io/x/images".to_owned()),
+            installer: Some(InstallerWish {
+                repository: "ghcr.io/x/installer".to_owned(),
+                ..InstallerWish::default()
+            }),
+            ..Wish::default()
+        };
+        Desired::read(&wish, &mut Problems::default()).expect("it can be wished")
+    }
+
+    fn denied(host: &str) -> Fault {
+        let errand = registry::Errand {
+            host: host.to_owned(),
+            what: "push".to_owned(),
+        };
+        registry::Error::Denied {
+            errand,
+            who: "ops".to_owned(),
+            message: String::new(),
+        }
+        .into()
+    }
+
+    fn status(status: StatusCode) -> Fault {
+        let url = "https://factory.example/x".to_owned();
+        let said = String::new();
+        factory::Error::Status { url, status, said }.into()
+    }
+
+    #[test]
+    fn a_fault_is_at_the_attribute_that_names_what_failed() {
+        let desired = desired();
+        let installer = desired
+            .installer
+            .as_ref()
+            .map(|wanted| wanted.place.clone());
+        let installer: Tagged = installer.expect("there is one");
+        let image = desired.artifact.clone().expect("there is one");
+        let copy = Step::CopyInstaller {
+            from: "factory.example/metal-installer/x:v1.11.5".to_owned(),
+            place: installer,
+            replaces: false,
+        };
+        let publish = Step::PublishArtifact {
+            place: image,
+            replaces: false,
+        };
+        let build = |output| Step::Build {
+            output,
+            platform: "metal".to_owned(),
+        };
+        let ensure = Step::EnsureSchematic {
+            factory: "https://factory.example".to_owned(),
+            id: "x".to_owned(),
+        };
+        let fetch = Step::FetchImage {
+            origin: Origin::Factory("https://factory.example/x".to_owned()),
+            keeps_bytes: true,
+        };
+        let immutable = || -> Fault {
+            let reference = "ghcr.io/x/installer:v1".parse().expect("a reference");
+            registry::Error::Immutable {
+                reference: Box::new(reference),
+                message: String::new(),
+            }
+            .into()
+        };
+        let checksum = || -> Fault {
+            images::Error::Checksum {
+                place: "x".to_owned(),
+                found: "a".to_owned(),
+                wanted: "b".to_owned(),
+            }
+            .into()
+        };
+        for (fault, step, wanted) in [
+            (denied("ghcr.io"), &copy, "installer.repository"),
+            (immutable(), &copy, "installer.tag"),
+            // What is copied is fetched from the factory first.
+            (denied("factory.example"), &copy, "factory_url"),
+            (denied("ghcr.io"), &publish, "artifact_repository"),
+            (
+                denied("ghcr.io"),
+                &build(ImagerOutput::Iso),
+                "artifact_repository",
+            ),
+            (
+                denied("ghcr.io"),
+                &build(ImagerOutput::Installer),
+                "installer.repository",
+            ),
+            (status(StatusCode::BAD_REQUEST), &ensure, "schematic"),
+            (status(StatusCode::BAD_GATEWAY), &ensure, "factory_url"),
+            (status(StatusCode::UNAUTHORIZED), &fetch, "factory_url"),
+            (status(StatusCode::NOT_FOUND), &fetch, "talos_version"),
+            (checksum(), &fetch, "talos_version"),
+        ] {
+            let place = fault.place_in(&desired, step);
+            let place = place.map(|place| place.to_string());
+            assert_eq!(place.as_deref(), Some(wanted), "{fault} in {step}");
+        }
     }
 }

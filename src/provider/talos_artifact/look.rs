@@ -7,7 +7,7 @@ use planner::{
     facts::Fact,
     talos_artifact::{
         self as planner_artifact, Absent, Desired, LocalSeen, Look, Observed, Source, StorageSeen,
-        TagSeen, Tagged,
+        TagSeen, Tagged, Target, Transfer, listed,
     },
 };
 use registry::{Reference, Registries};
@@ -38,9 +38,9 @@ pub(super) async fn observe(
 ) -> Observed {
     let services = &context.services;
     let tags = planner_artifact::tags(desired);
-    let (schematics, (storages, refused_login), tags, kept, local) = tokio::join!(
+    let (schematics, (storages, lacking, refused_login), tags, kept, local) = tokio::join!(
         schematics(services, desired),
-        storages(services, planner_artifact::looks(desired, before)),
+        storages(services, desired, before),
         look_at_tags(services, &tags),
         kept(services, desired, before),
         local(desired, before, depth),
@@ -60,6 +60,7 @@ pub(super) async fn observe(
         installer_at_hand: before.installer_at_hand.clone(),
         begun: images::begun(&desired.content()),
         refused_login,
+        lacking,
         recorded: before.recorded.clone(),
     }
 }
@@ -95,28 +96,84 @@ async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, 
 /// What was seen of storages, by nodes.
 type Storages = BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>>;
 
-/// Storages, and why the cluster refuses the login, if it does: that is no silence.
-async fn storages(services: &Services, looks: Vec<Look>) -> (Storages, Option<String>) {
+/// What the login lacks, by storages and nodes.
+type Lacking = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Storages, what the login lacks there, and why the cluster refuses the login, if it does: that is no
+/// silence.
+async fn storages(
+    services: &Services,
+    desired: &Desired,
+    before: &Observed,
+) -> (Storages, Lacking, Option<String>) {
     let refused = Mutex::new(None);
+    let looks = planner_artifact::looks(desired, before);
     let seen = looks.into_iter().map(|look| async {
+        let mut hidden = None;
         let seen = async {
             let seen = storage(services, &look).await;
-            if let Err(fault) = &seen
-                && fault.is_refused_login()
-            {
-                let mut refused = refused.lock().expect("no holder panics");
-                refused.get_or_insert_with(|| fault.of_look());
+            if let Err(fault) = &seen {
+                if fault.is_refused_login() {
+                    let mut refused = refused.lock().expect("no holder panics");
+                    refused.get_or_insert_with(|| fault.of_look());
+                }
+                hidden = fault.lacking();
             }
             seen
         };
         let fact = found(seen).await;
-        (look.storage, look.node, fact)
+        let lacks = match fact.known() {
+            Some(seen) => lacking(services, desired, before, &look, seen).await,
+            None => hidden,
+        };
+        (look.storage, look.node, fact, lacks)
     });
-    let mut storages = Storages::new();
-    for (storage, node, fact) in join_all(seen).await {
+    let (mut storages, mut lacking) = (Storages::new(), Lacking::new());
+    for (storage, node, fact, lacks) in join_all(seen).await {
+        if let Some(lacks) = lacks {
+            let nodes = lacking.entry(storage.clone()).or_default();
+            nodes.insert(node.clone(), lacks);
+        }
         storages.entry(storage).or_default().insert(node, fact);
     }
-    (storages, refused.into_inner().expect("no holder panics"))
+    let refused = refused.into_inner().expect("no holder panics");
+    (storages, lacking, refused)
+}
+
+/// What the login lacks to put the image on a storage. Asked only where the image is not there as our
+/// record says: nothing is written otherwise. A cluster that does not tell lets an apply try.
+async fn lacking(
+    services: &Services,
+    desired: &Desired,
+    before: &Observed,
+    look: &Look,
+    seen: &StorageSeen,
+) -> Option<String> {
+    let has_look =
+        |target: &&Target| target.storage == look.storage && target.nodes.contains(&look.node);
+    let target = desired.targets.iter().find(has_look)?;
+    let volume = desired.volume();
+    let recorded = before.recorded.file(&look.storage, &look.node, &volume);
+    let is_there = recorded.is_some_and(|file| {
+        file.content == desired.content() && seen.files.get(&volume) == Some(&file.bytes.size_bytes)
+    });
+    if is_there || seen.absent.is_some() {
+        return None;
+    }
+    let action = match target.transfer {
+        Transfer::Upload => proxmox::Action::Upload,
+        Transfer::Download => proxmox::Action::Download,
+    };
+    let asked = async {
+        let client = services.proxmox().ok_or(Fault::NoProxmox)?;
+        let client = client.map_err(Clone::clone)?;
+        Ok(client.missing(&look.node, &look.storage, &[action]).await?)
+    };
+    let missing = found(asked).await;
+    let missing = missing.known()?.iter();
+    let missing = missing.map(|one| format!("{} on {}", one.privileges.join(" or "), one.path));
+    let missing: Vec<String> = missing.collect();
+    (!missing.is_empty()).then(|| listed(&missing))
 }
 
 async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault> {

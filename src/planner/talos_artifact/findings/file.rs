@@ -60,7 +60,7 @@ pub(super) fn files(
                 silent.add(true, why, node);
             }
         }
-        found.extend(silent.findings(target));
+        found.extend(silent.findings(&index, target));
         return;
     }
     let mut unlooked = Vec::new();
@@ -74,12 +74,16 @@ pub(super) fn files(
             Some(Fact::Unknown(why)) => {
                 let is_there = recorded(desired, observed, &target.storage, node)
                     .is_some_and(|file| is_current(desired, observed, file));
-                silent.add(is_there, why, node);
+                // That a login may not look is no silence, and nothing that passes.
+                match observed.lacking(&target.storage, node) {
+                    Some(lacking) if !is_there => found.push(may_not(&index, target, lacking)),
+                    _ => silent.add(is_there, why, node),
+                }
             }
             None => unlooked.push(node.clone()),
         }
     }
-    found.extend(silent.findings(target));
+    found.extend(silent.findings(&index, target));
     // What nobody looked at is as the record says.
     unlooked.retain(|node| {
         recorded(desired, observed, &target.storage, node)
@@ -122,18 +126,33 @@ impl<'a> Silent<'a> {
         nodes.push(node.to_owned());
     }
 
-    fn findings(self, target: &Target) -> Vec<Finding> {
+    fn findings(self, index: &str, target: &Target) -> Vec<Finding> {
         let told = self.0.into_iter().map(|((is_there, why), nodes)| {
             let (storage, nodes) = (&target.storage, listed(&nodes));
             let sentence = format!("storage {storage} on {nodes} does not answer: {why}");
             if is_there {
                 Finding::unseen(sentence).open()
             } else {
-                Finding::waits(sentence)
+                Finding::waits(&["proxmox", index, "storage"], sentence)
             }
         });
         told.collect()
     }
+}
+
+/// What the login of the provider may not do.
+fn may_not(index: &str, target: &Target, lacking: &str) -> Finding {
+    let storage = &target.storage;
+    Finding::refuses(
+        &["proxmox", index, "storage"],
+        "The login lacks a privilege",
+        format!(
+            "To put the image on storage {storage}, the login of the provider's proxmox block lacks \
+             {lacking}. Grant it to the user, and to the token where its privileges are separated. If the \
+             same apply grants it, take the name of the storage from the resource that does: then it is \
+             asked for when it is there."
+        ),
+    )
 }
 
 /// What the cluster is known not to have.
@@ -215,7 +234,7 @@ fn file(
     let same = recorded.filter(|file| file.content == desired.content());
     let size = seen.files.get(&place.volume).copied();
     let write = |replaces| {
-        obstacle(desired, observed, index, place, seen)
+        obstacle(desired, observed, (index, target), place, seen)
             .unwrap_or_else(|| Finding::step(transfer(target, place.clone(), replaces)))
     };
     match (size, same, recorded) {
@@ -305,7 +324,7 @@ fn foreign(
 fn obstacle(
     desired: &Desired,
     observed: &Observed,
-    index: &str,
+    (index, target): (&str, &Target),
     place: &FilePlace,
     seen: &StorageSeen,
 ) -> Option<Finding> {
@@ -330,6 +349,9 @@ fn obstacle(
                 seen.content.join(",")
             ),
         ));
+    }
+    if let Some(lacking) = observed.lacking(&place.storage, &place.nodes[0]) {
+        return Some(may_not(index, target, lacking));
     }
     let needed = observed.bytes(desired)?.size_bytes;
     let freed = seen.files.get(&place.volume).copied().unwrap_or_default();

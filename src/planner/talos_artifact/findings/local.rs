@@ -33,7 +33,9 @@ pub(super) fn local(desired: &Desired, observed: &Observed) -> Option<Finding> {
             Some(Fact::Known(Some(seen))) if recorded.is_none() && !desired.overwrite => {
                 foreign(desired, observed, path, seen).unwrap_or_else(write)
             }
-            Some(Fact::Unknown(why)) => Finding::waits(format!("{path} cannot be read: {why}")),
+            Some(Fact::Unknown(why)) => {
+                Finding::waits(&["local_file"], format!("{path} cannot be read: {why}"))
+            }
             _ => write(),
         });
     };

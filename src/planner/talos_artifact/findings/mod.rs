@@ -14,7 +14,10 @@ use super::{
     recorded::Recorded,
     step::Step,
 };
-use crate::{facts::Fact, problem::Problem};
+use crate::{
+    facts::Fact,
+    problem::{Place, Problem},
+};
 
 pub use old::{EXCHANGED, forget_unreachable};
 pub(super) use old::{exchanged, remove};
@@ -27,7 +30,7 @@ pub(super) struct Finding {
     /// What mends it.
     pub(super) steps: Vec<Step>,
     /// What does not answer and is needed.
-    pub(super) waits: String,
+    pub(super) waits: Option<Wait>,
     /// What does not answer and is not needed now.
     pub(super) unseen: String,
     /// Whether that leaves open if users have what they need: a factory and a registry do not.
@@ -46,11 +49,8 @@ impl Finding {
         }
     }
 
-    fn waits(sentence: String) -> Self {
-        Self {
-            waits: sentence,
-            ..Self::default()
-        }
+    fn waits(place: &[&str], sentence: String) -> Self {
+        Wait::new(place, sentence).into()
     }
 
     fn unseen(sentence: String) -> Self {
@@ -77,6 +77,33 @@ impl Finding {
 
     fn because(self, drift: String) -> Self {
         Self { drift, ..self }
+    }
+}
+
+/// Something that does not answer and is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The attribute that names it.
+    pub place: Place,
+    /// A fragment.
+    pub why: String,
+}
+
+impl Wait {
+    fn new(place: &[&str], why: String) -> Self {
+        Self {
+            place: place.iter().map(|part| (*part).to_owned()).collect(),
+            why,
+        }
+    }
+}
+
+impl From<Wait> for Finding {
+    fn from(wait: Wait) -> Self {
+        Self {
+            waits: Some(wait),
+            ..Self::default()
+        }
     }
 }
 
@@ -139,7 +166,7 @@ fn schematic(desired: &Desired, observed: &Observed) -> Option<Finding> {
             Some(if was_given {
                 Finding::unseen(sentence)
             } else {
-                Finding::waits(sentence)
+                Finding::waits(&["factory_url"], sentence)
             })
         }
         Some(Fact::Known(false)) if was_given => Some(ensure.because(format!(

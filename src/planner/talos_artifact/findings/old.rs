@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn old(desired: &Desired, observed: &Observed, found: &mut Vec<Finding>) {
     let is_open = found
         .iter()
-        .any(|finding| !finding.waits.is_empty() || finding.refusal.is_some());
+        .any(|finding| finding.waits.is_some() || finding.refusal.is_some());
     if is_open {
         return;
     }

@@ -1,6 +1,6 @@
 //! Where the bytes come from that other steps need.
 
-use super::Finding;
+use super::{Finding, Wait};
 use crate::{
     facts::Fact,
     talos_artifact::{
@@ -44,13 +44,13 @@ pub(super) fn supply(desired: &Desired, observed: &Observed, found: &mut Vec<Fin
                     .steps
                     .retain(|step| !needs_bytes(step) && !needs_hash(step));
             }
-            found.insert(0, Finding::waits(waits));
+            found.insert(0, waits.into());
         }
     }
 }
 
 /// Where the image is fetched, or what is waited for.
-fn origin(desired: &Desired, observed: &Observed) -> Result<Step, String> {
+fn origin(desired: &Desired, observed: &Observed) -> Result<Step, Wait> {
     let fetch = |origin| Step::FetchImage {
         origin,
         keeps_bytes: desired.keeps_bytes(),
@@ -63,9 +63,9 @@ fn origin(desired: &Desired, observed: &Observed) -> Result<Step, String> {
             Err(waits) if is_registered(desired, observed) => Err(waits),
             Err(waits) if observed.bytes(desired).is_none() => Err(waits),
             _ => match observed.schematic(url, id) {
-                Some(Fact::Unknown(why)) => Err(format!(
-                    "the factory {} does not answer: {why}",
-                    url.as_str()
+                Some(Fact::Unknown(why)) => Err(Wait::new(
+                    &["factory_url"],
+                    format!("the factory {} does not answer: {why}", url.as_str()),
                 )),
                 _ => Ok(fetch(Origin::Factory(
                     desired.image_url().unwrap_or_default(),
@@ -108,7 +108,7 @@ fn is_registered(desired: &Desired, observed: &Observed) -> bool {
 }
 
 /// The artifact in the registry with the bytes that are wanted; an error if it may be there.
-fn in_registry(desired: &Desired, observed: &Observed) -> Result<Option<Origin>, String> {
+fn in_registry(desired: &Desired, observed: &Observed) -> Result<Option<Origin>, Wait> {
     let Some(place) = &desired.artifact else {
         return Ok(None);
     };
@@ -132,8 +132,9 @@ fn in_registry(desired: &Desired, observed: &Observed) -> Result<Option<Origin>,
         }
     }
     match observed.tags.get(&place.to_string()) {
-        Some(Fact::Unknown(why)) => Err(format!(
-            "the registry of {place} does not answer, and the image may be there: {why}"
+        Some(Fact::Unknown(why)) => Err(Wait::new(
+            &["artifact_repository"],
+            format!("the registry of {place} does not answer, and the image may be there: {why}"),
         )),
         _ => Ok(None),
     }

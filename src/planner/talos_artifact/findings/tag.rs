@@ -33,7 +33,7 @@ pub(super) fn artifact(desired: &Desired, observed: &Observed) -> Option<Finding
     let bytes = observed.bytes(desired);
     tag(
         observed,
-        place,
+        (&["artifact_repository"], place),
         (&content, bytes.as_ref()),
         false,
         publish,
@@ -84,7 +84,8 @@ pub(super) fn installer(desired: &Desired, observed: &Observed) -> Option<Findin
         });
     }
     let wanted = (&*content, None);
-    tag(observed, place, wanted, *overwrite_tag, write, refuse)
+    let named = (&["installer", "repository"][..], place);
+    tag(observed, named, wanted, *overwrite_tag, write, refuse)
 }
 
 /// The digest of the factory's installer, where it is used as it is.
@@ -141,7 +142,7 @@ fn other_build(place: &Tagged, seen: &TagSeen, bytes: Option<&Bytes>) -> Finding
 /// A tag against the record: what it should lead to, and what to do when it does not.
 fn tag(
     observed: &Observed,
-    place: &Tagged,
+    (named_at, place): (&[&str], &Tagged),
     (content, bytes): (&str, Option<&Bytes>),
     overwrites: bool,
     write: impl Fn(bool) -> Finding,
@@ -156,7 +157,7 @@ fn tag(
             return Some(if same.is_some() {
                 Finding::unseen(sentence)
             } else {
-                Finding::waits(sentence)
+                Finding::waits(named_at, sentence)
             });
         }
         // Not looked at: what the record says holds.

@@ -12,7 +12,7 @@ use tf_plugin::{
 };
 
 use super::{
-    Case, Kind, asks_factory, called, case, made,
+    Case, Kind, asks_factory, called, case, made, placed,
     plan::{creation, taken},
     refused_login, server_id, stored,
 };
@@ -144,11 +144,9 @@ async fn run(
     let result = executor::run(&work, limits).await;
     let (observed, warnings) = work.end(result.is_ok()).await;
     let failed = result.err().map(|error| {
-        report::run(
-            &what,
-            &error,
-            "What is in its place stays there; the next apply goes on from there.",
-        )
+        let next = "What is in its place stays there; the next apply goes on from there.";
+        let diagnostic = report::run(&what, &error, next);
+        placed(diagnostic, &desired, &observed, &error)
     });
     Ok((observed, warnings, desired, failed))
 }

@@ -5,11 +5,11 @@ use planner::{
     talos_artifact::{self as planner_artifact, Observed, Recorded},
 };
 use tf_plugin::{
-    Diagnostic, Diagnostics, Path, Value,
+    Diagnostic, Diagnostics, Value,
     provider::{Current, Outcome},
 };
 
-use super::{Case, Kind, called, case, refused_login, server_id, stored};
+use super::{Case, Kind, called, case, placed, refused_login, server_id, stored};
 use crate::{
     common::text,
     context::{Context, Setup},
@@ -18,6 +18,7 @@ use crate::{
     report::{self, sentence},
     talos_artifact::{
         build::Builder,
+        fault,
         look::{self, Depth},
         places::Place,
         work::ArtifactWork,
@@ -151,7 +152,7 @@ async fn try_delete(
                         sentence(why)
                     ),
                 )
-                .at(Path::attribute("proxmox")),
+                .at(fault::storage()),
             );
         }
     }
@@ -171,7 +172,8 @@ async fn try_delete(
     diagnostics.extend(warnings);
     if let Err(error) = result {
         let next = "What is left stays in the state; run destroy again.";
-        diagnostics.push(report::run(&format!("Removal of {what}"), &error, next));
+        let diagnostic = report::run(&format!("Removal of {what}"), &error, next);
+        diagnostics.push(placed(diagnostic, &desired, &observed, &error));
     }
     Ok((observed, diagnostics))
 }

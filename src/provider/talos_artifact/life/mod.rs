@@ -5,15 +5,19 @@ mod delete;
 mod plan;
 mod read;
 
-use planner::talos_artifact::{Desired, Observed, Source};
-use tf_plugin::{Diagnostic, Diagnostics, Path, Value, provider::Outcome};
+use planner::talos_artifact::{self as planner_artifact, Desired, Observed, Source, Step};
+use tf_plugin::{Diagnostic, Diagnostics, Value, provider::Outcome};
 
-use super::wish::{self, BuildHost};
+use super::{
+    fault::{self, Fault},
+    wish::{self, BuildHost},
+};
 use crate::{
     common::text,
     context::{Context, Setup},
+    executor,
     life::errors,
-    report::sentence,
+    report::{self, sentence},
     services::Services,
 };
 
@@ -154,5 +158,26 @@ fn refused_login(why: &str) -> Diagnostic {
             sentence(why)
         ),
     )
-    .at(Path::attribute("proxmox"))
+    .at(fault::storage())
+}
+
+/// Why a run ended, at the user's own attribute where one is known to be at fault.
+fn placed(
+    diagnostic: Diagnostic,
+    desired: &Desired,
+    observed: &Observed,
+    error: &executor::Error<Step, Fault>,
+) -> Diagnostic {
+    let place = match error {
+        executor::Error::Step { step, source, .. } => source.place_in(desired, step),
+        executor::Error::Blocked(_) => {
+            let plan = planner_artifact::plan(desired, observed);
+            plan.blocked_at().cloned().and_then(report::path)
+        }
+        _ => None,
+    };
+    match place {
+        Some(place) => diagnostic.at(place),
+        None => diagnostic,
+    }
 }

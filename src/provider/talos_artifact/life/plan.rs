@@ -265,11 +265,12 @@ fn obstacles(desired: &Desired, seen: &Observed, is_open: bool, diagnostics: &mu
         diagnostics.extend(report::problems(Problems(plan.refusals)));
         diagnostics.extend(report::problems(Problems(plan.warnings)));
     }
-    for reason in plan.waits {
-        diagnostics.warning(
+    for wait in plan.waits {
+        diagnostics.push(report::warned(
             format!("{}: an apply would have to wait", called(desired)),
-            sentence(&reason),
-        );
+            sentence(&wait.why),
+            wait.place,
+        ));
     }
 }
 

@@ -168,7 +168,7 @@ impl ArtifactWork<'_> {
             hint: "run plan again: the next plan replaces the image at every place, so that all of them \
                    have the same one."
                 .to_owned(),
-            place: None,
+            place: Some("talos_version"),
         })
     }
 

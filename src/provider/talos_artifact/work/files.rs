@@ -111,7 +111,7 @@ impl ArtifactWork<'_> {
             return Err(Fault::Refused {
                 why: "nodes cannot unpack a raw image that they fetch".to_owned(),
                 hint: "set transfer = \"upload\", or image_format = \"qcow2\".".to_owned(),
-                place: Some("proxmox"),
+                place: None,
             });
         }
         let was_there = place.nodes.iter().all(|node| {

@@ -6,7 +6,7 @@ use super::{applied, check};
 use crate::{
     facts::Fact,
     talos_artifact::{
-        Absent, StorageSeen, Wish,
+        Absent, Step, StorageSeen, Wish,
         fixture::{World, imager_wish, proxmox, read, wish},
         forget_unreachable, plan, status,
     },
@@ -107,6 +107,78 @@ fn what_the_cluster_does_not_have_is_refused_and_not_waited_for() {
         ask for the digest of the installer factory.talos.dev/nocloud-installer/ce4c980550dd2ab1b17bbf2b08801c7eb59418eafe8f279833297925d67c7515:v1.11.5
         refused at proxmox.0.nodes: There is no such node
         status: The cluster has no node pve03. See pvecm nodes for those that there are."#]].assert_eq(&world.told(&desired));
+}
+
+#[test]
+fn what_the_login_may_not_do_is_refused_where_it_would_be_done() {
+    let desired = read(&wish());
+    let mut world = World::new(&["resources"]);
+    let lacking = |world: &World| {
+        let mut observed = world.observe(&desired);
+        let nodes = desired.targets[0].nodes.iter();
+        let lacking = "Datastore.AllocateTemplate on /storage/resources".to_owned();
+        let nodes = nodes.map(|node| (node.clone(), lacking.clone()));
+        observed.lacking = [("resources".to_owned(), nodes.collect())].into();
+        observed
+    };
+    let found = plan(&desired, &lacking(&world));
+    assert_eq!(found.refusals.len(), 1, "once for all nodes: {found:?}");
+    assert_eq!(found.refusals[0].place, ["proxmox", "0", "storage"]);
+    assert!(
+        found.refusals[0]
+            .detail
+            .contains("Datastore.AllocateTemplate on")
+    );
+    assert_eq!(found.blocked_at(), Some(&found.refusals[0].place));
+    // Nothing is made for it.
+    let makes = |step: &Step| matches!(step, Step::FetchImage { .. } | Step::Upload { .. });
+    assert!(!found.steps.iter().any(makes), "{:?}", found.steps);
+    // A login that may not even look is not let wait.
+    let mut hidden = lacking(&world);
+    for fact in hidden
+        .storages
+        .values_mut()
+        .flat_map(|nodes| nodes.values_mut())
+    {
+        *fact = Fact::Unknown("403".to_owned());
+    }
+    let found = plan(&desired, &hidden);
+    assert_eq!(
+        (found.refusals.len(), found.waits.len()),
+        (1, 0),
+        "{found:?}"
+    );
+    // What is in its place needs no privilege, and who had one and may not look any more has it still.
+    world.run(&desired);
+    assert_eq!(status(&desired, &lacking(&world)), "ready");
+    let mut hidden = lacking(&world);
+    for fact in hidden
+        .storages
+        .values_mut()
+        .flat_map(|nodes| nodes.values_mut())
+    {
+        *fact = Fact::Unknown("403".to_owned());
+    }
+    assert_eq!(plan(&desired, &hidden).refusals, []);
+}
+
+#[test]
+fn a_wait_names_the_attribute() {
+    let desired = read(&wish());
+    let mut world = World::new(&[]);
+    world.factory_is_down = true;
+    let at = |world: &World| {
+        let found = plan(&desired, &world.observe(&desired));
+        found.blocked_at().map(|place| place.join("."))
+    };
+    assert_eq!(at(&world).as_deref(), Some("factory_url"));
+    world.factory_is_down = false;
+    world.run(&desired);
+    assert_eq!(at(&world), None);
+    world.files.clear();
+    world.recorded.files.clear();
+    world.down.insert("pve02".to_owned());
+    assert_eq!(at(&world).as_deref(), Some("proxmox.0.storage"));
 }
 
 #[test]
