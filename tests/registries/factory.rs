@@ -1,6 +1,6 @@
 //! The real image factory, offline: it reads its catalog from a registry of ours and keeps schematics there.
 
-use std::{ffi::OsStr, fs};
+use std::{ffi::OsStr, fs, net::TcpListener};
 
 use registry::{Keychain, Registries, Settings};
 use serde_json::json;
@@ -24,20 +24,35 @@ pub struct Factory {
     registry: RegistryServer,
     front: Front,
     process: Process,
+    /// Keeps the port when another factory takes the place of this one.
+    listener: TcpListener,
     _directory: TempDir,
 }
 
 impl Factory {
     /// Starts a factory that offers `catalog`, and waits until it answers.
     pub async fn start(catalog: &Catalog) -> Self {
+        let listener = http::listener().await;
+        let listener = listener.into_std().expect("it is a listener");
+        Self::start_at(listener, catalog).await
+    }
+
+    /// Puts another factory in the place of this one, at the same address: it offers `catalog`, and knows no schematic.
+    pub async fn begin_anew(&mut self, catalog: &Catalog) {
+        self.front.close();
+        self.process.kill().await;
+        let listener = self.listener.try_clone().expect("it is a listener");
+        *self = Self::start_at(listener, catalog).await;
+    }
+
+    async fn start_at(kept: TcpListener, catalog: &Catalog) -> Self {
         let registry = RegistryServer::start(Options::default()).await;
         catalog.publish(registry.host()).await;
         let directory = tempfile::tempdir().expect("a directory");
         let key = Key::new();
         let key_path = directory.path().join("key.pem");
         fs::write(&key_path, key.pem()).expect("a file can be written");
-        let listener = http::listener().await;
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let url = format!("http://{}", kept.local_addr().expect("it is bound"));
         let repository = |name: &str| {
             json!({
                 "registry": registry.host(), "namespace": "factory", "repository": name, "insecure": true,
@@ -76,11 +91,15 @@ impl Factory {
                 });
                 let registries = registries.expect("the usual settings are right");
                 let host = registry.host().to_owned();
+                let listener = kept.try_clone().expect("it is a listener");
+                let listener =
+                    tokio::net::TcpListener::from_std(listener).expect("within a runtime");
                 let front = Front::start(listener, client, real, host, registries, key);
                 return Self {
                     registry,
                     front,
                     process,
+                    listener: kept,
                     _directory: directory,
                 };
             }

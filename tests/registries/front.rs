@@ -77,6 +77,8 @@ struct State {
     redirects: AtomicBool,
     held: watch::Sender<bool>,
     faults: Mutex<VecDeque<Fault>>,
+    /// What everything is answered with, while there is an outage.
+    outage: Mutex<Option<StatusCode>>,
     /// The header that is wanted.
     login: Mutex<Option<String>>,
     refuses_installers: AtomicBool,
@@ -110,6 +112,7 @@ impl Front {
             redirects: false.into(),
             held: watch::Sender::new(false),
             faults: Mutex::default(),
+            outage: Mutex::default(),
             login: Mutex::default(),
             refuses_installers: false.into(),
             is_proxy: false.into(),
@@ -129,6 +132,11 @@ impl Front {
 
     pub(crate) fn host(&self) -> String {
         self.server.address.to_string()
+    }
+
+    /// Answers nothing more.
+    pub(crate) fn close(&self) {
+        self.server.close();
     }
 
     /// Images have so many bytes from now on.
@@ -170,6 +178,12 @@ impl Front {
     /// The next requests fail in these ways. [`Fault::CutAfter`] waits for a GET of an image.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.faults.lock().expect("no panic").extend(faults);
+    }
+
+    /// Everything is answered with this status, until it is told that nothing is.
+    pub fn set_outage(&self, status: Option<u16>) {
+        let status = status.map(|status| StatusCode::from_u16(status).expect("a status"));
+        *self.state.outage.lock().expect("no panic") = status;
     }
 
     /// Whether GET of an image answers 302 to another host, as a factory with a store of a cloud behind it does.
@@ -248,6 +262,9 @@ impl State {
     }
 
     fn failing(&self) -> Option<StatusCode> {
+        if let Some(status) = *self.outage.lock().expect("no panic") {
+            return Some(status);
+        }
         let mut faults = self.faults.lock().expect("no panic");
         match faults.front() {
             Some(Fault::Status(status)) => {

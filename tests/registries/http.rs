@@ -22,6 +22,13 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Server {
+    /// Answers nothing more.
+    pub(crate) fn close(&self) {
         self.task.abort();
     }
 }
