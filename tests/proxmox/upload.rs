@@ -76,6 +76,7 @@ pub(crate) async fn receive(
     let space = cluster.faults().upload_space.get(node).copied();
     let mut form = Form::new(boundary, Limited { file, space });
     let _open = Open::new(cluster);
+    let half = body.size_hint().exact().unwrap_or_default() / 2;
     let mut taken = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -91,7 +92,7 @@ pub(crate) async fn receive(
             while body.frame().await.is_some_and(|frame| frame.is_ok()) {}
             return Err(broken.into());
         }
-        if cluster.faults().held_uploads.contains(target) {
+        if taken >= half && cluster.faults().held_uploads.contains(target) {
             cluster.upload_gate.pass().await;
         }
         if cut_after.is_some_and(|limit| taken >= limit) {

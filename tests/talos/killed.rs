@@ -38,6 +38,17 @@ fn kill_when(scene: &Scene, is_there: impl Fn() -> bool) -> Result<(), Box<dyn E
     Ok(())
 }
 
+/// What the log says of the progress of a transfer, in percent.
+fn percents(log: &str, what: &str) -> Vec<u32> {
+    let what = format!("what=\"{what}");
+    let lines = log.lines().filter(|line| line.contains("transfer goes on"));
+    let percents = lines.filter(|line| line.contains(&what)).map(|line| {
+        let (_, percent) = line.split_once(" percent=")?;
+        percent.split(' ').next()?.parse().ok()
+    });
+    percents.flatten().collect()
+}
+
 /// Waits until the server has noticed that nobody sends any more.
 fn settle(scene: &Scene) {
     scene.proxmox.release_uploads();
@@ -106,6 +117,7 @@ fn in_the_middle_of_an_upload() -> Outcome {
     scene.proxmox.hold_uploads(&["pve03"]);
     // Two nodes have it, the third one a part in its temporary file.
     let proxmox = &scene.proxmox;
+    let log = scene.desk.directory().join("provider.log");
     kill_when(&scene, || {
         let is_whole = |seen: &proxmox_server::Seen| {
             seen.method == "GET" && seen.path.contains("/content?") && seen.status == 200
@@ -116,10 +128,26 @@ fn in_the_middle_of_an_upload() -> Outcome {
             let sent = calls.iter().rposition(|seen| seen.path == path);
             sent.is_some_and(|sent| calls[sent..].iter().any(is_whole))
         };
-        proxmox.open_uploads() == 1 && listings("pve01") && listings("pve02")
+        // How far it is, is in the log at info.
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        let told = percents(&log, "sending to local on pve03");
+        let is_on_its_way = told.iter().any(|percent| (50..100).contains(percent));
+        proxmox.open_uploads() == 1 && is_on_its_way && listings("pve01") && listings("pve02")
     })?;
     settle(&scene);
     assert_eq!(scene.proxmox.files().len(), 2, "nothing half there");
+    let log = std::fs::read_to_string(&log)?;
+    for (what, told) in [
+        ("fetching ", [50, 100].as_slice()),
+        ("sending to local on pve01", &[100]),
+    ] {
+        let found = percents(&log, what);
+        let is_told = |percent| found.contains(percent);
+        assert!(told.iter().all(is_told), "{what}: {found:?}");
+        let mut tenths = found.clone();
+        tenths.dedup();
+        assert_eq!(tenths, found, "each tenth once: {what}");
+    }
     // The one that was cut off counts too.
     completes(&scene, 3, 4)
 }

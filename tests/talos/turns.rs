@@ -51,6 +51,8 @@ fn two(shop: &Workshop, lines: &str, shares_cache: bool, builds: usize) -> Outco
     build_host::hold(shop.host(), true)?;
     let one = Apply::start(&first)?;
     one.until_it_says("phase=building")?;
+    // What the imager says of its progress is in the log at info.
+    one.until_it_says("percent=50")?;
     let other = Apply::start(&second)?;
     other.until_it_says("somebody else makes it: waiting")?;
     // By name: who, where, and which process.
