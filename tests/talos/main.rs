@@ -14,6 +14,7 @@ mod logins;
 mod refusals;
 mod saved;
 mod scene;
+mod secrets;
 mod sharing;
 mod turns;
 mod wishes;
