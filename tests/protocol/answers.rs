@@ -5,7 +5,7 @@ use tests::{
     client::{errors, every_call, read},
 };
 
-use crate::provider::{ca, cluster, running};
+use crate::provider::{artifact, ca, cluster, copy, running};
 
 #[tokio::test]
 async fn what_is_asked_in_vain_is_answered_with_an_error_and_no_status() -> Outcome {
@@ -29,15 +29,21 @@ async fn what_is_asked_in_vain_is_answered_with_an_error_and_no_status() -> Outc
 #[tokio::test]
 async fn a_creation_that_reaches_no_host_leaves_no_object() -> Outcome {
     let plugin = running().await?;
-    let (mut life, config) = ca(&plugin).await?;
-    let planned = life.plan(&config).await?;
-    let answer = life.ask_apply(&config, &planned).await?;
-    let errors = errors(&answer.diagnostics);
-    assert!(
-        errors.iter().any(|error| error.contains("127.0.0.1")),
-        "names the host: {errors:?}"
-    );
-    assert!(read(answer.new_state.as_ref(), &life.ty)?.is_null());
+    for ((mut life, config), words) in [
+        (ca(&plugin).await?, "127.0.0.1"),
+        (artifact(&plugin).await?, "127.0.0.1"),
+        (copy(&plugin).await?, "no proxmox block"),
+    ] {
+        let planned = life.plan(&config).await?;
+        let answer = life.ask_apply(&config, &planned).await?;
+        let errors = errors(&answer.diagnostics);
+        assert!(
+            errors.iter().any(|error| error.contains(words)),
+            "names what was not reached: {errors:?}"
+        );
+        let state = read(answer.new_state.as_ref(), &life.ty)?;
+        assert!(state.is_null(), "{}", life.type_name);
+    }
     plugin.shutdown().await?;
     Ok(())
 }

@@ -70,6 +70,8 @@ async fn check(plugin: &Plugin, fixture: &Path) -> Outcome {
     let (attribute, value) = match name {
         "etcd_cluster" => ("snapshot_count", Value::integer(20_000)),
         "etcd_step_ca" => ("max_lifetime", Value::string("30000h")),
+        "talos_artifact" => ("kernel_args", Value::strings(["a=b".to_owned()])),
+        "talos_artifact_copy" => ("file_name", Value::string("other.iso")),
         _ => return Err(format!("say what a change of {name} is").into()),
     };
     wish.set(attribute, value);
@@ -97,7 +99,7 @@ async fn states_of_earlier_builds_are_read_and_need_nothing() -> Outcome {
         check(&plugin, &entry?.path()).await?;
         seen += 1;
     }
-    assert!(seen >= 2, "one for each resource");
+    assert!(seen >= 4, "one for each resource");
     plugin.shutdown().await?;
     Ok(())
 }

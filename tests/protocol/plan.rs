@@ -6,7 +6,7 @@ use tests::{
 };
 use tf_plugin::{Refinement, Type, Value};
 
-use crate::provider::{ca, cluster, nodes, running};
+use crate::provider::{ca, cluster, each, nodes, running};
 
 /// A state as after an apply: what is unknown in a plan has some value.
 pub(crate) fn pretend_made(planned: &Value) -> Value {
@@ -75,7 +75,7 @@ async fn validation_needs_no_configured_provider_and_names_the_users_attribute()
 #[tokio::test]
 async fn two_processes_plan_the_same_bytes() -> Outcome {
     let (one, other) = (running().await?, running().await?);
-    for (mut life, mut config) in [ca(&one).await?, cluster(&one).await?] {
+    for (mut life, mut config) in each(&one).await? {
         let created = life.plan(&config).await?;
         life.in_process(&other)?;
         assert_eq!(
@@ -86,7 +86,12 @@ async fn two_processes_plan_the_same_bytes() -> Outcome {
         );
         life.stored.state = pretend_made(&created.state);
         life.stored.private = created.response.planned_private;
-        config.set("deletion_protection", Value::Bool(false));
+        let (attribute, value) = match life.type_name.as_str() {
+            "talos_artifact" => ("kernel_args", Value::strings(["a=b".to_owned()])),
+            "talos_artifact_copy" => ("file_name", Value::string("other.iso")),
+            _ => ("deletion_protection", Value::Bool(false)),
+        };
+        config.set(attribute, value);
         let updated = life.ask_plan(&config).await?;
         life.in_process(&one)?;
         assert_eq!(life.ask_plan(&config).await?, updated, "{}", life.type_name);
@@ -99,7 +104,7 @@ async fn two_processes_plan_the_same_bytes() -> Outcome {
 #[tokio::test]
 async fn what_is_not_known_before_creation_is_unknown_and_the_rest_is_told() -> Outcome {
     let plugin = running().await?;
-    for (mut life, config) in [ca(&plugin).await?, cluster(&plugin).await?] {
+    for (mut life, config) in each(&plugin).await? {
         let planned = life.plan(&config).await?.state;
         assert!(planned.get("id").is_unknown(), "{}", life.type_name);
         for attribute in &life.block.attributes {
@@ -119,7 +124,7 @@ async fn what_is_not_known_before_creation_is_unknown_and_the_rest_is_told() -> 
 #[tokio::test]
 async fn a_state_survives_hosts_that_are_not_seen() -> Outcome {
     let plugin = running().await?;
-    for (mut life, config) in [ca(&plugin).await?, cluster(&plugin).await?] {
+    for (mut life, config) in each(&plugin).await? {
         let planned = life.plan(&config).await?;
         life.stored.state = pretend_made(&planned.state);
         life.stored.private = planned.response.planned_private;

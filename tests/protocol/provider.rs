@@ -102,6 +102,54 @@ pub(crate) async fn ca(plugin: &Plugin) -> Result<(Life, Value), Failure> {
     Ok((life, config))
 }
 
+/// An artifact of a factory that refuses connections.
+pub(crate) async fn artifact(plugin: &Plugin) -> Result<(Life, Value), Failure> {
+    let life = Life::new(plugin, "talos_artifact").await?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let factory = format!("http://{}", listener.local_addr()?);
+    let config = life.config([
+        ("talos_version", Value::string("v1.11.5")),
+        ("kubernetes_version", Value::string("1.31.4")),
+        ("factory_url", Value::string(factory)),
+        ("proxmox", Value::List(vec![storage()])),
+    ]);
+    Ok((life, config))
+}
+
+/// A copy of that artifact as if it was made.
+pub(crate) async fn copy(plugin: &Plugin) -> Result<(Life, Value), Failure> {
+    let (mut artifact, config) = artifact(plugin).await?;
+    let made = crate::plan::pretend_made(&artifact.plan(&config).await?.state);
+    let mut image = made.get("image").clone();
+    let sha256 = "ab".repeat(32);
+    let installer = format!("127.0.0.1/installer@sha256:{sha256}");
+    image.set("installer_image_digest", Value::string(installer));
+    image.set("sha256", Value::string(sha256));
+    image.set("size_bytes", Value::integer(1 << 20));
+    let life = Life::new(plugin, "talos_artifact_copy").await?;
+    let config = life.config([("source", image), ("proxmox", Value::List(vec![storage()]))]);
+    Ok((life, config))
+}
+
+/// A storage of a Proxmox cluster that the provider is told nothing of.
+fn storage() -> Value {
+    Value::object([
+        ("storage", Value::string("resources")),
+        ("nodes", Value::strings(["pve01".to_owned()])),
+        ("transfer", Value::Null),
+    ])
+}
+
+/// One of each resource that reaches something, and nothing of it.
+pub(crate) async fn each(plugin: &Plugin) -> Result<[(Life, Value); 4], Failure> {
+    Ok([
+        ca(plugin).await?,
+        cluster(plugin).await?,
+        artifact(plugin).await?,
+        copy(plugin).await?,
+    ])
+}
+
 /// A cluster on a host that refuses connections, with certificates of a CA that is only planned.
 pub(crate) async fn cluster(plugin: &Plugin) -> Result<(Life, Value), Failure> {
     let (mut ca, mut config) = ca(plugin).await?;
