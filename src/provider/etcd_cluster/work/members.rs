@@ -38,6 +38,10 @@ impl ClusterWork<'_> {
         let current = |written: &mut Written| written.started_with = self.fingerprint(key);
         let mut items = Vec::new();
         if self.joins(key) {
+            let node = &self.desired.nodes[key];
+            let files = cluster::files_to_join(self.desired, &held(&self.last), key, node);
+            let configuration = files.into_iter().filter(|file| !file.unit);
+            items.extend(configuration.map(common::file));
             items.push(joining(self.desired, key));
         }
         self.write_down(key, current, self.request(items)).await?;
