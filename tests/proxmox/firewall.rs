@@ -75,14 +75,16 @@ pub(crate) fn answer(call: &Call<'_>, subject: &Subject, rest: &[&str]) -> Answe
         ("GET", ["options"]) => Ok(Reply::data(json!(firewall.options))),
         ("PUT", ["options"]) => {
             firewall.options.extend(values(query, &OPTIONS)?);
-            done()
+            Ok(done())
         }
         ("GET", ["ipset"]) => Ok(listed(&firewall.sets, "name", |set| set.comment.as_ref())),
         ("POST", ["ipset"]) => {
             let name = claim(&mut firewall.sets, "name", "IPSet", query)?;
             let set = firewall.sets.entry(name).or_default();
-            set.comment = query.get("comment").cloned().or(set.comment.take());
-            done()
+            if let Some(comment) = query.get("comment") {
+                set.comment = Some(comment.clone());
+            }
+            Ok(done())
         }
         ("GET", ["groups"]) => Ok(listed(&firewall.groups, "group", |group| {
             group.comment.as_ref()
@@ -90,8 +92,10 @@ pub(crate) fn answer(call: &Call<'_>, subject: &Subject, rest: &[&str]) -> Answe
         ("POST", ["groups"]) => {
             let name = claim(&mut firewall.groups, "group", "Security group", query)?;
             let group = firewall.groups.entry(name).or_default();
-            group.comment = query.get("comment").cloned().or(group.comment.take());
-            done()
+            if let Some(comment) = query.get("comment") {
+                group.comment = Some(comment.clone());
+            }
+            Ok(done())
         }
         (_, ["ipset", name, rest @ ..]) => of_set(call, firewall, name, rest),
         (_, ["groups", name, rest @ ..]) => of_group(call, firewall, name, rest),
@@ -124,17 +128,17 @@ fn of_set(
                 &[("cidr", false), ("comment", false), ("nomatch", true)],
             )?;
             set.networks.insert(cidr.to_owned(), Value::Object(entry));
-            done()
+            Ok(done())
         }
         ("DELETE", []) if set.networks.is_empty() => {
             firewall.sets.remove(name);
-            done()
+            Ok(done())
         }
         ("DELETE", []) => Err(Reply::thrown(format!("IPSet '{name}' is not empty"))),
         // The network has a slash of its own.
         ("DELETE", cidr) => {
             set.networks.remove(&cidr.join("/"));
-            done()
+            Ok(done())
         }
         _ => Err(call.unknown()),
     }
@@ -187,20 +191,20 @@ fn of_group(
             rule.entry("enable").or_insert_with(|| 0.into());
             // A new one is the first.
             group.rules.insert(0, rule);
-            done()
+            Ok(done())
         }
         ("PUT", Some(position)) => {
             let changed = rule(query, sets)?;
             group.rules[position].extend(changed);
-            done()
+            Ok(done())
         }
         ("DELETE", Some(position)) => {
             group.rules.remove(position);
-            done()
+            Ok(done())
         }
         ("DELETE", None) if group.rules.is_empty() => {
             groups.remove(name);
-            done()
+            Ok(done())
         }
         ("DELETE", None) => Err(Reply::thrown(format!(
             "Security group '{name}' is not empty"
@@ -209,8 +213,8 @@ fn of_group(
     }
 }
 
-fn done() -> Answer {
-    Ok(Reply::data(Value::Null))
+fn done() -> Reply {
+    Reply::data(Value::Null)
 }
 
 /// The properties of a rule that were given; sets that it names must be there.
