@@ -1,10 +1,6 @@
 //! The artifacts for real: the real factory makes them, our Proxmox server takes them, and every cluster uses them.
 
-use std::{
-    error::Error,
-    fs,
-    time::{Duration, Instant},
-};
+use std::{error::Error, fs};
 
 use proxmox_server::{ROOT_TOKEN, Server, Spec};
 use registries::{Catalog, Factory};
@@ -12,12 +8,10 @@ use serde_json::Value as Json;
 use tests::Outcome;
 use tokio::runtime::Runtime;
 
-use crate::{clusters, tree::Tree};
+use crate::{clusters, tree::Tree, wait::until};
 
 /// Of the schematic of the examples: one argument and four extensions in their order.
 const ID: &str = "2c80398aadeec6f67750bd9a79d3dc3b451bf59ec1eec75c2ab6ca826788737c";
-/// For two applies to come to the same point. Machines of CI are slow.
-const PATIENCE: Duration = Duration::from_mins(2);
 const NODES: [&str; 3] = ["pve01", "pve02", "pve03"];
 
 /// A tree whose artifacts can be applied.
@@ -207,21 +201,17 @@ fn two_machines_at_once_leave_one_image() -> Outcome {
                 apply.map_err(|error| error.to_string())
             })
         });
-        let end = Instant::now() + PATIENCE;
-        let is_asked_twice = loop {
+        let both_ask = until(|| {
             let requests = front.requests();
-            let images = requests.iter().filter(|line| line.contains("/image/"));
-            if images.count() >= 2 {
-                break true;
-            }
-            if Instant::now() > end {
-                break false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        };
+            requests
+                .iter()
+                .filter(|line| line.contains("/image/"))
+                .count()
+                == 2
+        });
         front.release();
         let applies = applies.map(|apply| apply.join().expect("an apply does not panic"));
-        assert!(is_asked_twice, "both want the image: {applies:?}");
+        assert!(both_ask, "one of them does not want the image: {applies:?}");
         applies
     });
     for apply in applies {

@@ -1,19 +1,13 @@
 //! What a node is told about BGP, told to a real FRR that speaks with a real neighbour.
 
-use std::{
-    error::Error,
-    fs,
-    time::{Duration, Instant},
-};
+use std::{error::Error, fmt::Write as _, fs};
 
 use lab::{Home, Host, HostSpec, Lab, Release, Spec, build_host};
 use serde_json::Value as Json;
 use tests::Outcome;
 
-use crate::tree::Tree;
+use crate::{tree::Tree, wait::until};
 
-/// For two neighbours to find each other. Machines of CI are slow.
-const PATIENCE: Duration = Duration::from_mins(2);
 const NODE: &str = "solwk01";
 
 /// The gateway of the SDN: it says where the way out is, and more than a node wants to hear.
@@ -107,7 +101,7 @@ fn configure(host: &Host, machine: &Json) -> Outcome {
     let public = &interfaces[0];
     for address in texts(&public["addresses"]) {
         let nodad = if address.contains(':') { "nodad" } else { "" };
-        script += &format!("ip addr add {address} dev public {nodad}\n");
+        writeln!(script, "ip addr add {address} dev public {nodad}")?;
     }
     let loopback = interfaces
         .as_array()
@@ -115,19 +109,20 @@ fn configure(host: &Host, machine: &Json) -> Outcome {
         .flatten()
         .find(|one| one["interface"] == "lo");
     for address in texts(&loopback.ok_or("a loopback")?["addresses"]) {
-        script += &format!("ip addr add {address} dev lo\n");
+        writeln!(script, "ip addr add {address} dev lo")?;
     }
     let routes = public["routes"].as_array().ok_or("routes")?;
     assert_eq!(routes.len(), 2, "{routes:?}");
     for route in routes {
         let text = |key: &str| route[key].as_str().ok_or("a text");
         // Talos marks its own routes so.
-        script += &format!(
-            "ip route add {} via {} metric {} proto static\n",
+        writeln!(
+            script,
+            "ip route add {} via {} metric {} proto static",
             text("network")?,
             text("gateway")?,
             route["metric"]
-        );
+        )?;
     }
     host.root_text(&["sh", "-ceu", &script])?;
     Ok(())
@@ -141,31 +136,20 @@ fn lines(host: &Host, command: &str) -> Result<Vec<String>, Box<dyn Error>> {
 
 /// Waits until both ways out lead where they should.
 #[track_caller]
-fn until_out(host: &Host, wanted: &str) -> Outcome {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let ways = lines(
-            host,
-            "ip route get 203.0.113.1; ip -6 route get 2001:db8:bad::1",
-        )?;
-        if ways.iter().filter(|way| way.contains(wanted)).count() == 2 {
-            return Ok(());
-        }
-        assert!(
-            Instant::now() < end,
-            "not by {wanted}: {ways:?}\n{}",
-            host.root_text(&[
-                "vtysh",
-                "-c",
-                "show bgp summary",
-                "-c",
-                "show ip route",
-                "-c",
-                "show ipv6 route",
-            ])?
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+fn expect_out(host: &Host, wanted: &str) {
+    let look = "ip route get 203.0.113.1; ip -6 route get 2001:db8:bad::1";
+    let is_so = until(|| {
+        let ways = lines(host, look).unwrap_or_default();
+        ways.iter().filter(|way| way.contains(wanted)).count() == 2
+    });
+    let routes = ["show bgp summary", "show ip route", "show ipv6 route"];
+    let routes: Vec<_> = routes.iter().flat_map(|show| ["-c", *show]).collect();
+    assert!(
+        is_so,
+        "not by {wanted}: {:?}\n{:?}",
+        lines(host, look),
+        host.root_text(&[&["vtysh"], &routes[..]].concat())
+    );
 }
 
 #[test]
@@ -189,11 +173,11 @@ fn a_node_learns_the_way_out_and_tells_its_loopback() -> Outcome {
     ] {
         build_host::write(host, path, text)?;
     }
-    until_out(host, "dev public")?;
+    expect_out(host, "dev public");
     host.root_text(&["sh", "-ceu", START])?;
 
     // What was learned is nearer than what stands in the configuration.
-    until_out(host, "dev enp6s19")?;
+    expect_out(host, "dev enp6s19");
     for family in ["-4", "-6"] {
         let default = lines(host, &format!("ip {family} route show default proto bgp"))?;
         assert_eq!(default.len(), 1, "{default:?}");
@@ -223,7 +207,7 @@ fn a_node_learns_the_way_out_and_tells_its_loopback() -> Outcome {
 
     // Without the gateway, the node falls back on what it was given.
     host.root_text(&["ip", "-n", "gw", "link", "set", "gw0", "down"])?;
-    until_out(host, "dev public")?;
+    expect_out(host, "dev public");
     lab.down()?;
     Ok(())
 }

@@ -6,16 +6,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use lab::{Home, program::Program};
 
-use crate::tree::Tree;
+use crate::{tree::Tree, wait::until};
 
-/// For the server to listen. Machines of CI are slow, and several tests start at once.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// Tries to find a port that nobody else takes before the server does.
 const TRIES: usize = 10;
 const KEY: &str = "ops";
@@ -102,19 +98,15 @@ impl Drop for Bucket {
 
 /// Waits until somebody listens; false if the server ended instead, because somebody else took its port.
 fn listens(child: &mut Child, address: SocketAddr) -> Result<bool, Box<dyn Error>> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if child.try_wait()?.is_some() {
-            return Ok(false);
-        }
-        if TcpStream::connect(address).is_ok() {
-            return Ok(child.try_wait()?.is_none());
-        }
-        if Instant::now() > end {
-            child.kill()?;
-            child.wait()?;
-            return Err(format!("nobody listens at {address}").into());
-        }
-        thread::sleep(Duration::from_millis(20));
+    if !until(|| has_ended(child) || TcpStream::connect(address).is_ok()) {
+        child.kill()?;
+        child.wait()?;
+        return Err(format!("nobody listens at {address}").into());
     }
+    // Another program may have the port meanwhile.
+    Ok(!has_ended(child))
+}
+
+fn has_ended(child: &mut Child) -> bool {
+    !matches!(child.try_wait(), Ok(None))
 }

@@ -18,3 +18,4 @@ mod plans;
 mod state;
 mod tree;
 mod values;
+mod wait;
