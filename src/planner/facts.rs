@@ -227,6 +227,9 @@ pub struct EtcdFact {
     pub is_learner: bool,
     /// The member list that it knows.
     pub members: Vec<MemberFact>,
+    /// Size of its database file; 0 if an older build saw it.
+    #[serde(default)]
+    pub database_size_bytes: u64,
     /// Alarms: member id and kind.
     pub alarms: Vec<(u64, String)>,
     /// A linearizable read succeeded: it sees a quorum.

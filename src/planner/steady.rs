@@ -49,6 +49,7 @@ fn steady(host: &HostFacts) -> HostFacts {
     }
     if let Some(etcd) = &mut host.etcd {
         etcd.leader_id = etcd.leader_id.min(1);
+        etcd.database_size_bytes = 0;
     }
     host
 }

@@ -154,6 +154,7 @@ fn etcd(fact: proto::EtcdFact) -> EtcdFact {
                 is_learner: member.is_learner,
             })
             .collect(),
+        database_size_bytes: u64::try_from(fact.database_size_bytes).unwrap_or_default(),
         alarms: fact
             .alarms
             .into_iter()

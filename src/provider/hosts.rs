@@ -158,6 +158,7 @@ impl Hosts {
     pub(crate) fn retry(&self, trouble: &Trouble) -> Retry {
         let (key, patience, kind) = match trouble {
             Trouble::NotYet(_) => return Retry::NotYet,
+            Trouble::Ca { retry, .. } => return *retry,
             Trouble::Download(_) | Trouble::Refused { .. } => return Retry::Permanent,
             Trouble::Connect { source, .. } if !source.is_transient() => return Retry::Permanent,
             Trouble::Connect { key, .. } => (key, PATIENCE, Retry::Transient),

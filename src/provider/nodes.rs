@@ -106,7 +106,7 @@ fn node(
             continue;
         }
         if !set(&mut wish, name, value) {
-            let detail = format!("{name} of node \"{key}\" is a {wanted}.");
+            let detail = format!("{name} of node \"{key}\" must be a {wanted}.");
             diagnostics.push(Diagnostic::error("Wrong type", detail).at(place.clone()));
         }
     }

@@ -13,7 +13,10 @@ use planner::{
 };
 use tf_plugin::{Diagnostic, Diagnostics, Path};
 
-use crate::{download, executor};
+use crate::{
+    download,
+    executor::{self, Retry},
+};
 
 /// Why something could not be done on a host, or for it.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,17 @@ pub(crate) enum Trouble {
         key: NodeKey,
         /// Why.
         source: Box<NodeError>,
+    },
+    /// The CA of the cluster did not do what it was asked.
+    #[error("{place}")]
+    Ca {
+        /// Which CA, where.
+        place: String,
+        /// Why.
+        source: Box<Trouble>,
+        /// Whether it may do so soon: its nodes are not those of the cluster, though their keys may be the
+        /// same.
+        retry: Retry,
     },
     /// An archive cannot be had.
     #[error("getting the programs failed")]
@@ -56,16 +70,18 @@ impl Trouble {
         match self {
             Self::Connect { source, .. } => source.holds(),
             Self::Call { source, .. } => source.holds().to_owned(),
+            Self::Ca { source, .. } => source.holds(),
             Self::Download(_) => "Nothing was laid down on the hosts.".to_owned(),
             Self::NotYet(_) | Self::Refused { .. } => String::new(),
         }
     }
 
     /// What to do next, as a sentence; may be empty.
-    fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::Connect { source, .. } => source.hint(),
             Self::Call { source, .. } => source.hint(),
+            Self::Ca { source, .. } => source.hint(),
             Self::Download(error) => error.hint(),
             Self::NotYet(_) => String::new(),
             Self::Refused { hint, .. } => hint.clone(),
@@ -112,6 +128,7 @@ impl Trouble {
         match self {
             Self::Connect { source, .. } => chain(&**source),
             Self::Call { source, .. } => source.to_string(),
+            Self::Ca { place, source, .. } => format!("{place}: {}", source.line()),
             other => chain(other),
         }
     }
@@ -260,6 +277,15 @@ pub(crate) fn warned(
     }
 }
 
+/// Why a run came to its end before everything was done.
+pub(crate) fn blocked(what: &str, reasons: &[String], next: &str) -> Diagnostic {
+    let sentences: Vec<String> = reasons.iter().map(|reason| sentence(reason)).collect();
+    Diagnostic::error(
+        format!("{what}: nothing more can be done now"),
+        format!("{}\n{next}", sentences.join("\n")),
+    )
+}
+
 /// Why a run did not come to its end, and what was not done.
 pub(crate) fn run<S: Debug + Display, E: Told>(
     what: &str,
@@ -284,14 +310,7 @@ pub(crate) fn run<S: Debug + Display, E: Told>(
             }
             diagnostic
         }
-        Error::Blocked(reasons) => Diagnostic::error(
-            format!("{what}: nothing more can be done now"),
-            reasons
-                .iter()
-                .map(|reason| sentence(reason))
-                .collect::<Vec<_>>()
-                .join("\n"),
-        ),
+        Error::Blocked(reasons) => return blocked(what, reasons, next),
         Error::Cancelled(_) => {
             Diagnostic::error(format!("{what}: stopped as asked"), sentence(&chain(error)))
         }

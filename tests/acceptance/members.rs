@@ -85,6 +85,59 @@ fn a_host_that_was_installed_anew_on_its_data_disk_joins_again() -> Outcome {
     site.down()
 }
 
+/// The commands of docs/operations.md for a lost majority, for this cluster.
+fn commands() -> Result<[String; 2], Box<dyn std::error::Error>> {
+    let page = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../docs/operations.md"
+    ))?;
+    let section = page
+        .split("## A majority is lost")
+        .nth(1)
+        .ok_or("a section")?;
+    let mut blocks = section.split("```shell\n").skip(1);
+    let mut block = || -> Result<String, Box<dyn std::error::Error>> {
+        let text = blocks.next().ok_or("a block")?;
+        let text = text.split("```").next().unwrap_or_default();
+        Ok(text.replace("etcd-k8s-", "etcd-demo-"))
+    };
+    Ok([block()?, block()?])
+}
+
+#[test]
+fn a_cluster_is_saved_from_its_last_member() -> Outcome {
+    let site = Site::running("saved")?;
+    let first = site.member(1);
+    first.etcdctl(&["put", "key", "value"])?;
+    for (host, key) in site.hosts()[1..].iter().zip(["2", "3"]) {
+        let script =
+            format!("systemctl stop etcd-demo-{key}; rm -r /var/lib/etcd/etcd-demo-{key}/*");
+        host.root_text(&["sh", "-ec", &script])?;
+    }
+    let apply = site.apply()?;
+    assert_eq!(apply.code, 1, "{apply}");
+    apply.expect_says("see \"A majority is lost\" in docs/operations.md");
+    let [alone, back] = commands()?;
+    site.hosts()[0].root_text(&["sh", "-ec", &alone])?;
+    until("the last member is a cluster of one", || {
+        first.etcdctl(&["endpoint", "health"]).is_ok()
+    })?;
+    site.hosts()[0].root_text(&["sh", "-ec", &back])?;
+    until("it serves from its unit", || {
+        first.etcdctl(&["endpoint", "health"]).is_ok()
+    })?;
+    site.apply()?.expect_ok();
+    assert_eq!(site.state(CLUSTER)?["status"], "ready");
+    for number in [2, 3] {
+        let value = site
+            .member(number)
+            .etcdctl(&["get", "key", "--print-value-only"])?;
+        assert_eq!(value.trim(), "value");
+    }
+    site.expect_no_change()?;
+    site.down()
+}
+
 #[test]
 fn a_member_that_is_down_or_crashes_is_started_however_often() -> Outcome {
     let site = Site::running("again")?;

@@ -3,6 +3,7 @@
 //! D-Bus would need a client larger than this helper's own code, for the same answers.
 
 mod facts;
+mod log;
 
 use std::time::Duration;
 
@@ -177,13 +178,13 @@ pub(crate) fn order(
     Ok(Outcome::Updated)
 }
 
-/// The last lines of a unit's log; nothing where there is no journal.
+/// What the log of a unit says last; nothing where there is no journal.
 fn tail(unit: &str) -> String {
-    program::run(
+    let log = program::run(
         "journalctl",
-        &["--unit", unit, "--no-pager", "--lines=15", "--output=cat"],
-    )
-    .unwrap_or_default()
+        &["--unit", unit, "--no-pager", "--lines=60", "--output=cat"],
+    );
+    log::telling(&log.unwrap_or_default())
 }
 
 /// Makes systemd read unit files again.

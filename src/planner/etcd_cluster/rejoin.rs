@@ -73,7 +73,8 @@ pub(super) fn rejoin(desired: &Desired, observed: &Observed, nodes: &[&NodeKey],
     for (need, key, host) in needs {
         match (need, &obstacle) {
             (Need::Unknown, _) => plan.blocked.push(format!(
-                "{} has no data, and no member that sees a quorum can say whether it may join anew",
+                "{} has no data, and no member that sees a quorum can say whether it may join anew; if most \
+                 of the others are lost for good, see \"A majority is lost\" in docs/operations.md",
                 desired.called(key)
             )),
             (Need::Close(member_id), _) => plan.steps.push(Step::PromoteLearner {

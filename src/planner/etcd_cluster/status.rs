@@ -32,25 +32,32 @@ pub fn status(desired: &Desired, observed: &Observed) -> String {
     )
 }
 
-/// Alarms in words, each once: all members know all of them.
-fn alarms(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
-    let called = |id: u64| {
-        let of = |key: &&NodeKey| {
-            observed
-                .member(key)
-                .is_some_and(|etcd| etcd.member_id == id)
-        };
-        let node = desired.nodes.keys().find(of);
-        node.map_or_else(|| format!("member {id:x}"), |key| desired.called(key))
-    };
-    let known = desired
-        .nodes
-        .keys()
-        .filter_map(|key| observed.member(key))
-        .flat_map(|etcd| &etcd.alarms);
-    known
-        .map(|(id, kind)| format!("{} raises the alarm {kind}", called(*id)))
+/// Alarms in words.
+fn alarms(desired: &Desired, observed: &Observed) -> Vec<String> {
+    raised(desired, observed)
+        .into_iter()
+        .map(|(id, kind)| {
+            let who = raiser(desired, observed, id);
+            format!("{who} raises the alarm {kind}")
+        })
         .collect()
+}
+
+/// Member ids with their alarms, each once: all members know all of them.
+pub(super) fn raised(desired: &Desired, observed: &Observed) -> BTreeSet<(u64, String)> {
+    let known = desired.nodes.keys().filter_map(|key| observed.member(key));
+    known.flat_map(|etcd| etcd.alarms.clone()).collect()
+}
+
+/// Who raises an alarm, as sentences call it.
+pub(super) fn raiser(desired: &Desired, observed: &Observed, id: u64) -> String {
+    let is_it = |key: &&NodeKey| {
+        observed
+            .member(key)
+            .is_some_and(|etcd| etcd.member_id == id)
+    };
+    let node = desired.nodes.keys().find(is_it);
+    node.map_or_else(|| format!("member {id:x}"), |key| desired.called(key))
 }
 
 pub(super) fn why_not_healthy(desired: &Desired, observed: &Observed, key: &NodeKey) -> String {

@@ -9,7 +9,7 @@ use host::proto::{
 };
 use planner::{
     etcd_cluster::{CERTIFICATE_MODE, Desired, KEY_MODE, Registered, Role, names, subject},
-    name::NodeKey,
+    name::{Name, NodeKey},
 };
 
 use crate::{
@@ -38,7 +38,7 @@ pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Troubl
         let fact = match ca.observe(key, request).await {
             Ok(response) => response.cas.into_iter().next().unwrap_or_default(),
             Err(trouble) => {
-                last = Some(trouble);
+                last = Some(of_ca(ca, key, &desired.issuer.name, trouble));
                 continue;
             }
         };
@@ -62,6 +62,16 @@ pub(super) async fn root(ca: &Hosts, desired: &Desired) -> Result<String, Troubl
         why: format!("no host of the CA {} has its files", desired.issuer.name),
         hint: "apply the CA first.".to_owned(),
     }))
+}
+
+/// A trouble with a node of the CA, which is none with the member of the same key.
+fn of_ca(ca: &Hosts, key: &NodeKey, name: &Name, trouble: Trouble) -> Trouble {
+    let retry = ca.retry(&trouble);
+    Trouble::Ca {
+        place: format!("the CA {name} on {}", ca.target(key).host),
+        source: Box::new(trouble),
+        retry,
+    }
 }
 
 /// Who has the name of the cluster in the register of its CA; nobody if no host of the CA answers.
@@ -128,7 +138,7 @@ pub(super) async fn issue(
         lifetime_seconds: desired.certificate_lifetime_s,
         consumer: Some(consumer(desired)),
     };
-    let signed = sign(ca, request).await?;
+    let signed = sign(ca, &desired.issuer.name, request).await?;
     let request = InstallCertificateRequest {
         owner,
         id: desired.id.clone(),
@@ -155,7 +165,7 @@ fn consumer(desired: &Desired) -> Consumer {
 }
 
 /// Asks the hosts of the CA in the order of their keys; a standby says that it cannot sign.
-async fn sign(ca: &Hosts, request: SignRequest) -> Result<SignResponse, Trouble> {
+async fn sign(ca: &Hosts, name: &Name, request: SignRequest) -> Result<SignResponse, Trouble> {
     let mut last = None;
     for key in ca.keys() {
         let request = request.clone();
@@ -164,7 +174,7 @@ async fn sign(ca: &Hosts, request: SignRequest) -> Result<SignResponse, Trouble>
         });
         match signed.await {
             Ok(signed) => return Ok(signed),
-            Err(trouble) => last = Some(trouble),
+            Err(trouble) => last = Some(of_ca(ca, key, name, trouble)),
         }
     }
     Err(last.unwrap_or_else(|| Trouble::Refused {

@@ -237,17 +237,22 @@ fn plan_update(
         let unknown = wish::unknown(planned);
         return common::warn_unannounced(&what, may, &unknown, diagnostics);
     };
+    let mut observed = seen.known;
+    observed.hosts.extend(seen.facts);
     let mut problems = Problems::default();
     let before = wish::read(prior, &mut Diagnostics::new()).desired;
     if let Some(before) = &before {
         cluster::refuse(before, desired, &mut problems);
+        cluster::check_quota(before, desired, &observed, &mut problems);
     }
     diagnostics.extend(report::problems(problems));
     state::set_wished(planned, desired);
     planned.set("drift", Value::List(Vec::new()));
-    let mut observed = seen.known;
-    observed.hosts.extend(seen.facts);
-    let plan = cluster::plan(desired, &observed);
+    let mut plan = cluster::plan(desired, &observed);
+    if let Some(before) = &before {
+        plan.blocked
+            .extend(cluster::left_out(before, desired, &observed));
+    }
     let has_drift = !texts(prior, "drift").is_empty();
     if !plan.steps.is_empty() || has_drift {
         common::announce(planned, prior, plan.sentences());

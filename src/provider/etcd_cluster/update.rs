@@ -49,8 +49,13 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
         .ok()
         .flatten()
         .unwrap_or_default();
+    let before = wish::read(&change.prior, &mut Diagnostics::new()).desired;
     let mut problems = Problems::default();
     cluster::misplaced(desired, &observed, &machines, &mut problems);
+    if let Some(before) = &before {
+        // The database may have grown since the plan.
+        cluster::check_quota(before, desired, &observed, &mut problems);
+    }
     if problems.has_errors() {
         return Err(report::problems(problems));
     }
@@ -70,11 +75,13 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     let result = executor::run(&work, limits(&context, &change.planned, "update")).await;
     let ended = work.end();
     locked.release().await;
-    match result {
-        Ok(_) => Ok(after(change, desired, ended, Diagnostics::new())),
-        Err(error) => {
-            let next = "What was done stays; the next apply goes on from there.";
-            Err(report::run(&what, &error, next).into())
-        }
+    let next = "What was done stays; the next apply goes on from there.";
+    if let Err(error) = result {
+        return Err(report::run(&what, &error, next).into());
+    }
+    let left_out = before.map(|before| cluster::left_out(&before, desired, &ended));
+    match left_out.filter(|left_out| !left_out.is_empty()) {
+        Some(reasons) => Err(report::blocked(&what, &reasons, next).into()),
+        None => Ok(after(change, desired, ended, Diagnostics::new())),
     }
 }

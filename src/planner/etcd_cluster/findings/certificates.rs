@@ -75,7 +75,12 @@ pub(super) fn certificates(
                 remedy,
             ));
         }
-        if is_late(certificate, host.now_ms) {
+        if certificate.not_after_ms <= host.now_ms {
+            found.push(drift(
+                format!("the {role} certificate has expired, and nobody trusts it"),
+                remedy,
+            ));
+        } else if is_late(certificate, host.now_ms) {
             found.push(drift(
                 format!("renewal of the {role} certificate is overdue"),
                 remedy,

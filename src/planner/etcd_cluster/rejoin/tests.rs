@@ -70,14 +70,14 @@ fn a_member_is_not_replaced_without_the_others() {
         3,
         two,
         &expect![[r#"
-        blocked: 2 (10.0.1.12) has no data, and no member that sees a quorum can say whether it may join anew
-    "#]],
+            blocked: 2 (10.0.1.12) has no data, and no member that sees a quorum can say whether it may join anew; if most of the others are lost for good, see "A majority is lost" in docs/operations.md
+        "#]],
     );
     check(
         1,
         |desired, seen| lose_data(desired, seen, "1"),
         &expect![[r#"
-            blocked: 1 (10.0.1.11) has no data, and no member that sees a quorum can say whether it may join anew
+            blocked: 1 (10.0.1.11) has no data, and no member that sees a quorum can say whether it may join anew; if most of the others are lost for good, see "A majority is lost" in docs/operations.md
         "#]],
     );
     let running = |desired: &Desired, seen: &mut Observed| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use host::proto::{
     Absent, AddLearnerRequest, EtcdQuery, Item, MemberRequest, ObserveRequest, SetDataAsideRequest,
-    control_unit_request::Verb, item,
+    control_unit_request::Verb, failure::Kind, item,
 };
 use planner::{
     etcd_cluster::{self as cluster, Desired, Phase, names},
@@ -19,7 +19,7 @@ use crate::{
     common::{self, control, ensure, ensured},
     etcd_cluster::look,
     executor::Ensure,
-    report::Trouble,
+    report::{Trouble, sentence},
 };
 
 /// How long members may take until they vote and see a quorum. Elections take seconds; a large
@@ -85,7 +85,8 @@ impl ClusterWork<'_> {
             if crashes {
                 // Started once more and waited for, it tells why it ends.
                 let unit = names::unit(&self.desired.name, key);
-                control(self.hosts, key, &self.owner(), &unit, Verb::Start, true).await?;
+                let start = control(self.hosts, key, &self.owner(), &unit, Verb::Start, true);
+                start.await.map_err(|trouble| self.crashed(key, trouble))?;
             }
             let facts = crate::facts::from_response(response, &self.owner());
             if let Some(Fact::Known(host)) = observed.hosts.get_mut(key) {
@@ -116,6 +117,30 @@ impl ClusterWork<'_> {
                 &self.hosts.target(&first).host,
             ),
         })
+    }
+
+    /// What helps where a member ends again and again: its data may be damaged.
+    fn crashed(&self, key: &NodeKey, trouble: Trouble) -> Trouble {
+        let others = held(&self.last);
+        let mut others = self.desired.nodes.keys().filter(|other| {
+            let is_other = *other != key;
+            is_other && others.is_healthy(other)
+        });
+        let has_crashed = matches!(&trouble, Trouble::Call { source, .. }
+            if source.failure().is_some_and(|failure| failure.kind() == Kind::UnitFailed));
+        if !has_crashed || others.next().is_none() {
+            return trouble;
+        }
+        let data = names::data(&self.desired.name, key);
+        let host = &self.hosts.target(key).host;
+        Trouble::Refused {
+            why: trouble.line(),
+            hint: format!(
+                "{} If it is the data that is damaged, run `mv {data} {data}.before` on {host} as root and \
+                 apply: the member joins anew and gets its data from the others.",
+                sentence(&trouble.hint())
+            ),
+        }
     }
 
     pub(super) async fn finish(&self, key: &NodeKey) -> Result<Ensure, Trouble> {
