@@ -218,8 +218,13 @@ fn paragraph(parts: &[String]) -> String {
     parts.join(" ").replace(" \n", "\n")
 }
 
-/// Blocks that stand at most once: a name follows.
-const BLOCKS: [&str; 3] = ["builder", "installer", "overlay"];
+/// Blocks that stand at most once, a name follows; and an attribute that each has, because Core does not
+/// find the line of a block itself.
+const BLOCKS: [(&str, &str); 3] = [
+    ("builder", "host"),
+    ("installer", "repository"),
+    ("overlay", "image"),
+];
 /// Lists, and blocks that stand several times: a number follows.
 const LISTS: [&str; 4] = ["extension_images", "extensions", "kernel_args", "proxmox"];
 
@@ -244,12 +249,12 @@ pub(crate) fn problems(problems: Problems) -> Diagnostics {
 pub(crate) fn path(place: Place) -> Option<Path> {
     let mut place = place.into_iter();
     let attribute = place.next()?;
-    let is_block = BLOCKS.contains(&attribute.as_str());
+    let block = BLOCKS.into_iter().find(|(name, _)| *name == attribute);
     let path = Path::attribute(attribute);
     // Core finds the line of an attribute, of an entry in it, and of an attribute of a block; one step
     // further, and it points at the whole resource.
     Some(match (place.next(), place.next()) {
-        (Some(member), _) if is_block => path.member(member),
+        (Some(member), _) if block.is_some() => path.member(member),
         (Some(index), member)
             if index.parse::<i64>().is_ok() && LISTS.contains(&path.to_string().as_str()) =>
         {
@@ -260,7 +265,10 @@ pub(crate) fn path(place: Place) -> Option<Path> {
             }
         }
         (Some(key), _) => path.key(key),
-        (None, _) => path,
+        (None, _) => match block {
+            Some((_, named)) => path.member(named),
+            None => path,
+        },
     })
 }
 

@@ -24,7 +24,8 @@ fn a_builder_that_fails_is_quoted_and_leaves_nothing() -> Outcome {
     desk.init()?;
     let apply = desk.apply()?;
     assert_eq!(apply.code, 1, "{apply}");
-    apply.expect_says_at("could not build the ISO for nocloud", "builder {");
+    let line = format!("imager = \"{}\"", shop.imager);
+    apply.expect_says_at("could not build the ISO for nocloud", &line);
     apply.expect_says("failed with status 3");
     apply.expect_says("Error: extension frr needs Talos >= 9");
     assert_eq!(shop.changes()?, Vec::<String>::new());

@@ -35,6 +35,11 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
         ),
         ("  mode = \"imager\"", "builder", RESOURCE),
         (
+            "  builder {\n    host = \"127.0.0.1\"\n  }",
+            "builder needs mode",
+            "host = \"127.0.0.1\"",
+        ),
+        (
             "  file_name = \"my image.iso\"",
             "my_image.iso",
             "file_name = \"my image.iso\"",

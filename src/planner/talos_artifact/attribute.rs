@@ -28,7 +28,7 @@ pub fn attribute(desired: &Desired, step: &Step) -> Place {
         | Step::WriteLocal { .. }
         | Step::AdoptLocal { .. }
         | Step::RemoveLocal { .. } => at(&["local_file"]),
-        Step::Build { .. } => at(&["builder"]),
+        Step::Build { .. } => at(&["builder", "imager"]),
         Step::AdoptFile(place)
         | Step::Upload { place, .. }
         | Step::DownloadByNode { place, .. } => storage(desired, &place.storage, &place.nodes),
@@ -83,6 +83,7 @@ mod tests {
         world.run(&desired);
         world.files.clear();
         world.local.clear();
+        world.at_hand = None;
         let steps = plan(&desired, &world.observe(&desired)).steps;
         let places: Vec<String> = steps
             .iter()

@@ -31,14 +31,15 @@ pub(super) struct Builder {
 
 impl Builder {
     /// # Errors
-    /// The block names what is not there; at the block.
+    /// The block names what is not there; at its host.
     pub(super) fn new(context: &Arc<Context>, host: BuildHost) -> Result<Self, Diagnostics> {
         let name = "builder";
         let wishes = BTreeMap::from([(name.to_owned(), host.node)]);
         let hosts = Hosts::new(context, &wishes).map_err(|found| {
             let mut diagnostics = Diagnostics::new();
             for diagnostic in found.iter() {
-                diagnostics.push(diagnostic.clone().at(Place::attribute("builder")));
+                let host = Place::attribute("builder").member("host");
+                diagnostics.push(diagnostic.clone().at(host));
             }
             diagnostics
         })?;

@@ -251,11 +251,7 @@ fn builder_place(trouble: &Trouble) -> Path {
         }
         _ => false,
     };
-    if is_host {
-        builder.member("host")
-    } else {
-        builder
-    }
+    builder.member(if is_host { "host" } else { "imager" })
 }
 
 impl Told for Fault {
