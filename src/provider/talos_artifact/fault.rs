@@ -183,7 +183,7 @@ impl Fault {
                 _ => "talos_version",
             })),
             Self::Factory(factory::Error::Write { .. }) => None,
-            Self::Factory(_) => of_step(),
+            Self::Factory(_) | Self::Refused { place: None, .. } => of_step(),
             Self::Proxmox(error) => match error.kind() {
                 proxmox::Kind::Name { .. } | proxmox::Kind::Exists { .. } => {
                     Some(Path::attribute("file_name"))
@@ -199,7 +199,6 @@ impl Fault {
             Self::Image(_) => {
                 matches!(step, Step::WriteLocal { .. }).then(|| Path::attribute("local_file"))
             }
-            Self::Refused { place: None, .. } => of_step(),
             _ => self.place(),
         }
     }
@@ -220,17 +219,14 @@ fn registry_place(error: &registry::Error, desired: &Desired, step: &Step) -> Op
         return Some(Path::attribute("factory_url"));
     }
     // Who builds says so in the registry first.
-    let is_of_image = match step {
-        Step::Build { output, .. } => {
-            *output != ImagerOutput::Installer && desired.artifact.is_some()
+    let is_of_image = if let Step::Build { output, .. } = step {
+        *output != ImagerOutput::Installer && desired.artifact.is_some()
+    } else {
+        let place = attribute_of_step(desired, step);
+        if place.first().map(String::as_str) != Some("installer") {
+            return report::path(place);
         }
-        _ => {
-            let place = attribute_of_step(desired, step);
-            if place.first().map(String::as_str) != Some("installer") {
-                return report::path(place);
-            }
-            false
-        }
+        false
     };
     if is_of_image {
         return Some(Path::attribute("artifact_repository"));
