@@ -43,7 +43,7 @@ pub(crate) enum Trouble {
         /// Which CA, where.
         place: String,
         /// Why.
-        source: Box<Trouble>,
+        source: Box<Self>,
         /// Whether it may do so soon: its nodes are not those of the cluster, though their keys may be the
         /// same.
         retry: Retry,

@@ -305,6 +305,22 @@ fn a_ca_that_was_changed_by_hand_is_said_and_mended() -> Outcome {
     // The new provisioner signs.
     site.hosts()[1].root_text(&["rm", "/etc/etcd/ssl/etcd-demo-2-client.crt"])?;
     site.apply()?.expect_ok();
+    // It is asked for a minute, and not for as long as the whole change may take.
+    let good = std::fs::read_to_string(site.directory().join("main.tf"))?;
+    host.root_text(&[
+        "sh",
+        "-ec",
+        "mv /opt/bin/step-ca /root/link; systemctl stop step-ca",
+    ])?;
+    let changed = site.with("server_sans         = [\"etcd.example\"]")?;
+    site.write("main.tf", &changed)?;
+    let apply = site.run(&["apply", "-refresh=false", "-auto-approve", "-no-color"])?;
+    assert_eq!(apply.code, 1, "{apply}");
+    apply.expect_says("The CA main on");
+    host.root_text(&["mv", "/root/link", "/opt/bin/step-ca"])?;
+    site.write("main.tf", &good)?;
+    site.apply()?.expect_ok();
+    site.expect_no_change()?;
     // What nobody can make again is said while step-ca still has it in memory.
     let key = "/etc/step-ca/secrets/intermediate_ca_key";
     host.root_text(&["mv", key, "/root/kept"])?;
@@ -499,6 +515,18 @@ fn a_host_that_is_down_is_a_warning_and_no_drift() -> Outcome {
     let plan = site.plan()?;
     assert_eq!(plan.code, 0, "a host that is down is no change: {plan}");
     plan.expect_says("was not seen");
+    // What changes there waits, and no apply says that it is done.
+    let changed = site.with("server_sans         = [\"etcd.example\"]")?;
+    site.write("main.tf", &changed)?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 2, "{plan}");
+    let apply = site.apply()?;
+    assert_eq!(apply.code, 1, "{apply}");
+    for run in [plan, apply] {
+        run.expect_says("was not seen, and what changes there waits for it");
+    }
+    let sans = &site.state(CLUSTER)?["server_sans"];
+    assert_ne!(*sans, json!(["etcd.example"]), "it stands in no state");
     site.write("main.tf", &with)?;
     // The others are mended all the same.
     site.hosts()[1].root_text(&[
@@ -529,9 +557,18 @@ fn a_host_that_is_down_is_a_warning_and_no_drift() -> Outcome {
 fn changes_that_need_what_is_not_there_yet_are_refused_at_plan() -> Outcome {
     let site = Site::running("refused")?;
     let text = std::fs::read_to_string(site.directory().join("main.tf"))?;
+    let value = "x".repeat(100_000);
+    for number in 0..20 {
+        let key = format!("key{number}");
+        site.member(1).etcdctl(&["put", &key, &value])?;
+    }
     for (line, says) in [
         ("client_port = 4379", "Ports cannot change yet"),
         ("version = \"3.6.16\"", "The version cannot change yet"),
+        (
+            "quota_backend_bytes = 1048576",
+            "The database is larger than that",
+        ),
     ] {
         site.write("main.tf", &site.with(line)?)?;
         let plan = site.plan()?;

@@ -169,10 +169,10 @@ mod tests {
         };
         check(
             full,
-            &expect![[r#"
+            &expect![[r"
             Cluster k8s: the database on 10.0.1.12 has 1700 MiB of 2048 MiB
             At the quota etcd refuses every write, and raises an alarm that stays.
-            Hint: Compact and defragment it, or set a larger quota."#]],
+            Hint: Compact and defragment it, or set a larger quota."]],
         );
         let alarm = |seen: &mut Observed| {
             let id = etcd_mut(seen, "2").member_id;
@@ -182,10 +182,10 @@ mod tests {
         };
         check(
             alarm,
-            &expect![[r#"
+            &expect![[r"
             Cluster k8s: 2 (10.0.1.12) raises the alarm NOSPACE
             The database has reached its quota: the cluster refuses every write but deletions, and does so until the alarm is taken back, whatever the quota is then.
-            Hint: Make room with `etcdctl compact REVISION` and `etcdctl defrag`, or raise quota_backend_bytes and apply; then run `etcdctl alarm disarm`."#]],
+            Hint: Make room with `etcdctl compact REVISION` and `etcdctl defrag`, or raise quota_backend_bytes and apply; then run `etcdctl alarm disarm`."]],
         );
         let stranger = |seen: &mut Observed| {
             let other = MemberFact {
@@ -199,10 +199,10 @@ mod tests {
         };
         check(
             stranger,
-            &expect![[r#"
+            &expect![[r"
             Cluster k8s: the member list has member abc (), which is no node
             It counts for the quorum. No apply removes what it did not add.
-            Hint: If nobody needs it, run `etcdctl member remove abc`."#]],
+            Hint: If nobody needs it, run `etcdctl member remove abc`."]],
         );
     }
 

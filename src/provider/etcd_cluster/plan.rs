@@ -54,7 +54,10 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
             Ok(known) => {
                 let known = known.unwrap_or_default();
                 let way = nodes::rerouted(change.prior.get("nodes"), &read.nodes.wishes);
-                let facts = moved(setup, &known, &way, &read, &mut diagnostics).await;
+                let mut facts = moved(setup, &known, &way, &read, &mut diagnostics).await;
+                if !is_roomier(&change.prior, &read) {
+                    facts.extend(grown(setup, &read).await);
+                }
                 let seen = Seen {
                     known,
                     facts,
@@ -219,6 +222,32 @@ async fn moved(
     let mut problems = Problems::default();
     cluster::misplaced(desired, &seen, known, &mut problems);
     diagnostics.extend(report::problems(problems));
+    facts
+}
+
+/// Whether the databases may become as large as before.
+fn is_roomier(prior: &Value, read: &wish::Read) -> bool {
+    let before = wish::read(prior, &mut Diagnostics::new()).desired;
+    let quota = |desired: &Desired| desired.tuning.quota_backend_bytes;
+    match (&before, &read.desired) {
+        (Some(before), Some(wanted)) => quota(wanted) >= quota(before),
+        _ => true,
+    }
+}
+
+/// What a smaller quota is held against: the sizes that the refresh stored may be as old as the last
+/// change. Hosts that are not seen now are left out.
+async fn grown(setup: &Setup, read: &wish::Read) -> Facts {
+    let (Ok(context), Some(desired)) = (ready(setup), &read.desired) else {
+        return Facts::new();
+    };
+    let Ok(hosts) = Hosts::new(&context, &read.nodes.wishes) else {
+        return Facts::new();
+    };
+    let owner = names::owner(&desired.name);
+    let request = |key: &_| look::request(desired, key);
+    let mut facts = probe(&hosts, &owner, request, &mut Diagnostics::new()).await;
+    facts.retain(|_, fact| fact.known().is_some());
     facts
 }
 

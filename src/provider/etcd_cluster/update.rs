@@ -79,7 +79,7 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     if let Err(error) = result {
         return Err(report::run(&what, &error, next).into());
     }
-    let left_out = before.map(|before| cluster::left_out(&before, desired, &ended));
+    let left_out = before.map(|before| cluster::left_out(&before, desired, &ended.observed));
     match left_out.filter(|left_out| !left_out.is_empty()) {
         Some(reasons) => Err(report::blocked(&what, &reasons, next).into()),
         None => Ok(after(change, desired, ended, Diagnostics::new())),

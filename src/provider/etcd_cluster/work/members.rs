@@ -85,8 +85,9 @@ impl ClusterWork<'_> {
             if crashes {
                 // Started once more and waited for, it tells why it ends.
                 let unit = names::unit(&self.desired.name, key);
-                let start = control(self.hosts, key, &self.owner(), &unit, Verb::Start, true);
-                start.await.map_err(|trouble| self.crashed(key, trouble))?;
+                control(self.hosts, key, &self.owner(), &unit, Verb::Start, true)
+                    .await
+                    .map_err(|trouble| self.crashed(key, trouble))?;
             }
             let facts = crate::facts::from_response(response, &self.owner());
             if let Some(Fact::Known(host)) = observed.hosts.get_mut(key) {
