@@ -98,6 +98,7 @@ impl Hosts {
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let node = self.node(key).await?;
+        tracing::debug!(node = %key, host = self.targets[key].host, call = name, "calling");
         let answer = node.call(name, call).await;
         if answer.is_ok() {
             self.failing

@@ -463,6 +463,28 @@ fn remove(site: &Site, keys: &[usize]) -> Outcome {
     Ok(())
 }
 
+/// Calls that an apply makes, in order: the node whose host is asked, and for what.
+fn calls(site: &Site) -> Result<Vec<(String, String)>, Box<dyn std::error::Error>> {
+    let log = site.directory().join("calls.log");
+    let output = site
+        .command(&["apply", "-auto-approve", "-no-color"])?
+        .env("TF_LOG_PROVIDER", "debug")
+        .env("TF_LOG_PATH", &log)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = std::fs::read_to_string(&log)?;
+    let calls = text.lines().filter_map(|line| {
+        let value = |name: &str| {
+            let rest = line.split_once(&format!(" {name}="))?.1;
+            Some(rest.split(' ').next()?.trim_matches('"').to_owned())
+        };
+        let is_call = line.contains(": calling: ");
+        is_call.then(|| Some((value("node")?, value("call")?)))?
+    });
+    Ok(calls.collect())
+}
+
 #[test]
 fn members_that_were_removed_join_again() -> Outcome {
     let site = Site::running("rejoin")?;
@@ -477,12 +499,27 @@ fn members_that_were_removed_join_again() -> Outcome {
         }
         plan.expect_says(&format!("add {} as a learner", gone[0]));
         // One apply brings them back, or says what the next one will do.
+        let mut made = Vec::new();
         let mut applies = 0;
         while site.plan()?.code == 2 && applies < 3 {
-            site.apply()?.expect_ok();
+            made.extend(calls(&site)?);
             applies += 1;
         }
         site.expect_no_change()?;
+        // What lets a member start without data is gone before it votes.
+        for key in gone {
+            let of = |call: &str| {
+                let is_it =
+                    |(node, name): &(String, String)| *node == key.to_string() && name == call;
+                made.iter().rposition(is_it)
+            };
+            let promoted = made.iter().rposition(|(_, name)| name == "PromoteLearner");
+            assert!(
+                of("ControlUnit").is_some() && of("ControlUnit") < of("Ensure"),
+                "{key}: {made:?}"
+            );
+            assert!(of("Ensure") < promoted, "{key}: {made:?}");
+        }
         for key in gone {
             let member = site.member(*key);
             until("the member has the data", || {

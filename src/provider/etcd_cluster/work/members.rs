@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use host::proto::{
-    Absent, AddLearnerRequest, EtcdQuery, Item, MemberRequest, ObserveRequest, SetDataAsideRequest,
-    control_unit_request::Verb, failure::Kind, item,
+    Absent, AddLearnerRequest, EtcdQuery, FileQuery, Item, MemberRequest, ObserveRequest,
+    SetDataAsideRequest, control_unit_request::Verb, failure::Kind, item,
 };
 use planner::{
     etcd_cluster::{self as cluster, Desired, Phase, names},
@@ -251,8 +251,33 @@ impl ClusterWork<'_> {
         Ok(Ensure::Added)
     }
 
+    /// What lets the unit start without data goes first: a voter that had it would start empty after its
+    /// disk went missing, and break the promise of what it has confirmed.
     pub(super) async fn promote(&self, key: &NodeKey, member_id: u64) -> Result<Ensure, Trouble> {
         let via = self.healthy_other(key)?;
+        if !self.has_data(key).await? {
+            let since = *held(&self.waiting).get_or_insert_with(Instant::now);
+            if since.elapsed() < HEALTHY {
+                return Err(Trouble::NotYet(format!(
+                    "{} has not begun to get the data",
+                    self.desired.called(key)
+                )));
+            }
+            *held(&self.waiting) = None;
+            let unit = names::unit(&self.desired.name, key);
+            return Err(Trouble::Refused {
+                why: format!(
+                    "{} has no data {} s after the start",
+                    self.desired.called(key),
+                    HEALTHY.as_secs()
+                ),
+                hint: common::journal(&unit, &self.hosts.target(key).host),
+            });
+        }
+        *held(&self.waiting) = None;
+        let path = names::joining(&self.desired.name, key);
+        let items = vec![common::item(item::Item::Absent(Absent { path }))];
+        ensure(self.hosts, key, self.request(items)).await?;
         let request = MemberRequest {
             etcd: Some(look::member(self.desired, &via)),
             member_id,
@@ -262,10 +287,22 @@ impl ClusterWork<'_> {
                 client.promote_learner(request).await
             })
             .await?;
-        let path = names::joining(&self.desired.name, key);
-        let items = vec![common::item(item::Item::Absent(Absent { path }))];
-        ensure(self.hosts, key, self.request(items)).await?;
         Ok(Ensure::Updated)
+    }
+
+    /// Whether the member of a node would start again by itself.
+    async fn has_data(&self, key: &NodeKey) -> Result<bool, Trouble> {
+        let wal = names::wal(&self.desired.name, key);
+        let request = ObserveRequest {
+            files: vec![FileQuery {
+                path: wal.clone(),
+                content: false,
+            }],
+            ..ObserveRequest::default()
+        };
+        let response = self.hosts.observe(key, request).await?;
+        let facts = crate::facts::from_response(response, &self.owner());
+        Ok(facts.files.contains_key(&wal))
     }
 }
 
