@@ -59,7 +59,7 @@ const ERRORS: [Case; 15] = [
     case(
         "port = 22",
         "port = \"ssh\"",
-        &["port of node \"a\" is a number"],
+        &["port of node \"a\" must be a number"],
         "\"a\" =",
     ),
     case(
