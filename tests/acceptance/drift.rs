@@ -463,7 +463,8 @@ fn remove(site: &Site, keys: &[usize]) -> Outcome {
     Ok(())
 }
 
-/// Calls that an apply makes, in order: the node whose host is asked, and for what.
+/// Calls that an apply makes, in order: the node whose host is asked, and for what. It may end before all
+/// is done: members that were just promoted may not see a quorum for a moment.
 fn calls(site: &Site) -> Result<Vec<(String, String)>, Box<dyn std::error::Error>> {
     let log = site.directory().join("calls.log");
     let output = site
@@ -471,8 +472,10 @@ fn calls(site: &Site) -> Result<Vec<(String, String)>, Box<dyn std::error::Error
         .env("TF_LOG_PROVIDER", "debug")
         .env("TF_LOG_PATH", &log)
         .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("the next apply goes on from there"), "{said}");
+    }
     let text = std::fs::read_to_string(&log)?;
     let calls = text.lines().filter_map(|line| {
         let value = |name: &str| {
