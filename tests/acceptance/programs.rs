@@ -1,7 +1,7 @@
 //! Provider and helper run where there is nothing but a kernel: CI images are often Alpine, and hosts
 //! have the glibc that they have.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 use lab::Home;
 use tests::{Outcome, desk::provider};
@@ -12,7 +12,13 @@ fn both_programs_run_in_an_empty_root() -> Outcome {
     let provider = provider(&home)?;
     let root = tempfile::tempdir()?;
     for (name, program) in [("provider", &provider.binary), ("helper", &provider.helper)] {
-        fs::copy(program, root.path().join(name))?;
+        // By a process of its own: what another test starts just then would inherit our open file, and a
+        // program that is open for writing cannot be run.
+        let copied = Command::new("cp")
+            .arg(program)
+            .arg(root.path().join(name))
+            .status()?;
+        assert!(copied.success(), "{name}: {copied}");
         let output = Command::new("chroot")
             .arg(root.path())
             .args([&format!("/{name}"), "--version"])
