@@ -363,7 +363,7 @@ impl Error {
             }
             Self::Handshake { source, .. } => match **source {
                 russh::Error::NoCommonAlgo { .. } => {
-                    "the SSH server offers only algorithms that are no longer safe; update it.".to_owned()
+                    "the SSH server offers none of the algorithms that are safe and spoken here; update it, or let it offer curve25519-sha256 and aes256-gcm@openssh.com.".to_owned()
                 }
                 _ => "see that an SSH server listens on this port, and its log.".to_owned(),
             },

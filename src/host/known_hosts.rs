@@ -3,7 +3,7 @@
 //! Decides whether a key is known, unknown, changed or revoked; what to do then is the session's.
 //! Never writes: a host key is trusted only when a person has put it there.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{fmt, io, net::IpAddr, path::PathBuf, sync::Arc};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -117,7 +117,7 @@ impl KnownKeys {
     }
 
     fn add(&mut self, source: &str, text: &str, host: &str, port: u16) {
-        let host = host.to_ascii_lowercase();
+        let host = canonical(host);
         let with_port = name(&host, port);
         for (index, line) in text.lines().enumerate() {
             let place = || Place {
@@ -232,7 +232,7 @@ impl KnownKeys {
             return bad("it holds critical options, which host certificates have none of");
         }
         let principals = certificate.valid_principals();
-        let host = host.to_ascii_lowercase();
+        let host = canonical(host);
         if principals.is_empty()
             || principals
                 .iter()
@@ -255,6 +255,12 @@ impl KnownKeys {
             .find(is_revoked)
             .map(|entry| entry.place.clone())
     }
+}
+
+/// A host as ssh(1) writes it down: addresses have one spelling.
+fn canonical(host: &str) -> String {
+    host.parse::<IpAddr>()
+        .map_or_else(|_| host.to_ascii_lowercase(), |address| address.to_string())
 }
 
 /// What a known hosts file calls `host` at `port`.
@@ -385,6 +391,8 @@ mod tests {
             ("[10.0.1.10]:2222", "10.0.1.10", 22, false),
             ("10.0.1.10", "10.0.1.10", 2222, true),
             ("[fe80::1]:2222", "fe80::1", 2222, true),
+            ("fdec::c", "FDEC:0:0:0:0:0:0:c", 22, true),
+            ("[fdec::c]:2222", "fdec:0::c", 2222, true),
         ] {
             let verdict = known(&format!("{patterns} {ED25519}"), host, port).check(&key(ED25519));
             assert_eq!(

@@ -32,6 +32,11 @@ const ATTEMPTS: u32 = 3;
 /// chance, so that many connections do not return in step.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Who was silent for the whole deadline is waited for so much less in the minute after: each look at
+/// the hosts of a cluster would wait for the one that is off.
+const IMPATIENCE: u32 = 5;
+const REMEMBERED: Duration = Duration::from_mins(1);
+
 /// All connections of the process. Cheap to clone; clones are the same pool.
 #[derive(Clone)]
 pub struct Pool {
@@ -59,6 +64,14 @@ struct State {
     node: Option<Node>,
     /// The last failure and when it was known: for those who had asked before.
     failed: Option<(Instant, Error)>,
+}
+
+impl State {
+    fn was_silent(&self) -> bool {
+        self.failed.as_ref().is_some_and(|(when, error)| {
+            matches!(error, Error::Timeout { .. }) && when.elapsed() < REMEMBERED
+        })
+    }
 }
 
 /// The right to change a host, among those in this process. Dropping it gives it back.
@@ -106,7 +119,8 @@ impl Pool {
             info!(host = target.host, "the connection is dead; making another");
         }
         state.node = None;
-        match self.connect(target).await {
+        let brief = state.was_silent().then(|| brief(target));
+        match self.connect(brief.as_ref().unwrap_or(target)).await {
             Ok(node) => {
                 state.failed = None;
                 state.node = Some(node.clone());
@@ -221,6 +235,15 @@ impl Pool {
         );
         Ok(node)
     }
+}
+
+/// The same host, with less patience.
+fn brief(target: &Target) -> Target {
+    let mut target = target.clone();
+    let mut profile = (*target.profile).clone();
+    profile.timing.connect /= IMPATIENCE;
+    target.profile = Arc::new(profile);
+    target
 }
 
 fn pause(attempt: u32) -> Duration {

@@ -11,8 +11,9 @@ use std::{
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use russh::{
-    Preferred,
+    Preferred, cipher,
     client::{self, Handle},
+    kex,
     keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate},
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -26,6 +27,13 @@ use crate::{
     profile::{self, Bastion},
     resolve::Resolver,
 };
+
+/// Safe too, and all that some hardened servers offer.
+const NIST_CURVES: [kex::Name; 3] = [
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+];
 
 /// Pause before the next address of a name is tried beside the former (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -254,6 +262,10 @@ impl Hop<'_> {
             preferred: Preferred {
                 key: algorithms.to_vec().into(),
                 host_key_certificates: certificates.into(),
+                kex: [&Preferred::DEFAULT.kex, &NIST_CURVES[..]].concat().into(),
+                cipher: [&Preferred::DEFAULT.cipher, &[cipher::AES_128_GCM][..]]
+                    .concat()
+                    .into(),
                 ..Preferred::DEFAULT
             },
             window_size: WINDOW_BYTES,

@@ -212,6 +212,33 @@ async fn closed_ports_silent_servers_and_unknown_names_are_told_apart() {
 }
 
 #[tokio::test]
+async fn who_was_silent_is_waited_for_less_and_met_when_it_is_back() {
+    let sshd = Sshd::start().await;
+    let pool = pool(&sshd);
+    let proxy = Proxy::start(sshd.port()).await;
+    proxy.stall();
+    let mut silent = target_with(&sshd, |profile| {
+        profile.timing.connect = Duration::from_secs(1);
+    });
+    silent.port = proxy.port();
+    for limit in [1, 0] {
+        let error = pool.node(&silent).await.expect_err("nothing answers");
+        assert!(
+            matches!(error, Error::Timeout { seconds, .. } if seconds == limit),
+            "{error:?}"
+        );
+    }
+    proxy.mend();
+    // A machine under load may need longer than that for a login.
+    for _ in 0..50 {
+        if pool.node(&silent).await.is_ok() {
+            return;
+        }
+    }
+    panic!("it is back and was not met");
+}
+
+#[tokio::test]
 async fn stopping_ends_what_connects() {
     let sshd = Sshd::start().await;
     let proxy = Proxy::start(sshd.port()).await;
