@@ -17,6 +17,15 @@ etcd-node, the helper of terraform-provider-etcd on this host
   etcd-node --version      print the version
 ";
 
+/// The sources are what the build of a provider looks for in the helper that it takes.
+const VERSION: &str = concat!(
+    "etcd-node ",
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("ETCD_NODE_SOURCES"),
+    ")\n"
+);
+
 /// `EX_USAGE` of sysexits(3).
 const WRONG_USE: u8 = 64;
 
@@ -88,7 +97,7 @@ fn main() -> ExitCode {
     let command = match parse(&words) {
         Ok(Command::Help) => return answer(Ok(USAGE.to_owned())),
         Ok(Command::Version) => {
-            return answer(Ok(format!("etcd-node {}\n", env!("CARGO_PKG_VERSION"))));
+            return answer(Ok(VERSION.to_owned()));
         }
         Ok(command) => command,
         Err(why) => {

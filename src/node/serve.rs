@@ -54,13 +54,19 @@ pub async fn serve(nonce: &str) -> io::Result<()> {
             _ = terminate.recv() => {}
         }
     };
-    on(Connection::open()?, Root::host(), nonce, ended).await
+    on(
+        Connection::open()?,
+        Service::new(Root::host()),
+        nonce,
+        ended,
+    )
+    .await
 }
 
 /// Serves one connection until it or `ended` is over.
 async fn on(
     mut connection: Connection,
-    root: Root,
+    service: Service,
     nonce: &str,
     ended: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -68,8 +74,7 @@ async fn on(
     connection.write_all(line.as_bytes()).await?;
     connection.flush().await?;
     let mut gone = connection.gone();
-    let service = Service::new(root);
-    let busy = service.busy();
+    let (busy, holds) = (service.busy(), service.holds());
     let incoming = tokio_stream::StreamExt::chain(
         tokio_stream::once(Ok::<_, io::Error>(connection)),
         tokio_stream::pending(),
@@ -91,8 +96,9 @@ async fn on(
         _ = gone.wait_for(|gone| *gone) => {}
         () = ended => {}
     }
-    // Whoever asked is gone; what was begun is finished all the same.
+    // Whoever asked is gone; what was begun is finished all the same, and nobody else begins before.
     busy.idle().await;
+    drop(holds);
     Ok(())
 }
 
@@ -101,6 +107,7 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     use super::*;
+    use crate::lock;
 
     #[tokio::test]
     async fn announces_itself_and_ends_with_its_input() {
@@ -109,10 +116,15 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let root = Root::below(directory.path());
         let connection = Connection::over(Box::new(input), Box::new(output));
-        let server =
-            tokio::spawn(
-                async move { on(connection, root, "n0nce", std::future::pending()).await },
-            );
+        let server = tokio::spawn(async move {
+            on(
+                connection,
+                Service::new(root),
+                "n0nce",
+                std::future::pending(),
+            )
+            .await
+        });
         let mut ours = BufReader::new(ours);
         let mut line = String::new();
         ours.read_line(&mut line).await.expect("a line");
@@ -123,6 +135,34 @@ mod tests {
             .expect("in time")
             .expect("no panic")
             .expect("a good end");
+    }
+
+    #[tokio::test]
+    async fn locks_are_held_until_what_runs_has_ended() {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let (input, output) = tokio::io::split(theirs);
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = Root::below(directory.path());
+        let connection = Connection::over(Box::new(input), Box::new(output));
+        let mut gone = connection.gone();
+        let service = Service::new(root.clone());
+        let take = |held: &lock::Held| held.take(&root, "cluster", "us", "", Duration::ZERO);
+        take(&service.holds().0).expect("a lock that is free");
+        let running = service.busy().begin("cluster");
+        let server =
+            tokio::spawn(
+                async move { on(connection, service, "n0nce", std::future::pending()).await },
+            );
+        drop(ours);
+        gone.wait_for(|gone| *gone).await.expect("the end is seen");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let next = lock::Held::default();
+        assert!(take(&next).is_err(), "a step still runs");
+        drop(running);
+        server.await.expect("no panic").expect("a good end");
+        take(&next).expect("nothing runs any more");
     }
 
     #[tokio::test]

@@ -116,13 +116,18 @@ impl Service {
         self.busy.clone()
     }
 
+    /// What this connection holds against others; given back when the last copy goes.
+    pub(crate) fn holds(&self) -> (Arc<lock::Held>, Arc<imager::Claims>) {
+        (Arc::clone(&self.held), Arc::clone(&self.claims))
+    }
+
     /// Changes the host in a thread for blocking work.
     async fn change<T: Recorded + Send + 'static>(
         &self,
         about: About,
         work: impl FnOnce(&Root, &str) -> Result<T, Failed> + Send + 'static,
     ) -> Answer<T> {
-        let (root, guard, call) = (self.root.clone(), self.busy.begin(), about.call);
+        let (root, guard, call) = (self.root.clone(), self.busy.begin(&about.owner), about.call);
         let task = tokio::task::spawn_blocking(move || {
             let _guard = guard;
             let result = work(&root, &about.operator);
@@ -143,7 +148,7 @@ impl Service {
     where
         F: Future<Output = Result<T, Failed>> + Send + 'static,
     {
-        let (root, guard, call) = (self.root.clone(), self.busy.begin(), about.call);
+        let (root, guard, call) = (self.root.clone(), self.busy.begin(&about.owner), about.call);
         let task = tokio::spawn(async move {
             let _guard = guard;
             let result = work(root.clone(), about.operator.clone()).await;
@@ -189,8 +194,16 @@ impl Node for Service {
     }
 
     async fn unlock(&self, request: Request<wire::UnlockRequest>) -> Answer<wire::UnlockResponse> {
-        let (root, held) = (self.root.clone(), Arc::clone(&self.held));
+        let (root, held, busy) = (self.root.clone(), Arc::clone(&self.held), self.busy());
         let wire::UnlockRequest { name, token } = request.into_inner();
+        if busy.runs(&name) {
+            // Whoever asked gave up waiting for it; nobody else begins before it has ended.
+            tokio::spawn(async move {
+                busy.without(&name).await;
+                held.release(&name, &token);
+            });
+            return Ok(Response::new(wire::UnlockResponse {}));
+        }
         let task = tokio::task::spawn_blocking(move || {
             held.release(&name, &token);
             // Whoever left the host while this was held could not take its file away.
@@ -460,7 +473,7 @@ impl Node for Service {
         let about = about.of("", &format!("{} {}", request.build_id, request.output));
         let (events, stream) = imager::Events::channel();
         let (root, claims) = (self.root.clone(), Arc::clone(&self.claims));
-        let (guard, teller) = (self.busy.begin(), events.clone());
+        let (guard, teller) = (self.busy.begin(&about.owner), events.clone());
         let task = tokio::task::spawn_blocking(move || {
             let _guard = guard;
             let result = imager::build(&root, request, &about.operator, &claims, &teller);

@@ -3,6 +3,9 @@
 //! `ETCD_NODE_EMBED` names the static `etcd-node` program. Without it the build carries none, and
 //! reads the one that `ETCD_NODE_PATH` names when it runs.
 
+#[path = "../node/sources.rs"]
+mod sources;
+
 use std::{env, error::Error, fs, path::Path};
 
 use flate2::{Compression, write::GzEncoder};
@@ -25,6 +28,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The table of helpers as code: architecture by ELF machine number, compressed bytes, SHA-256.
 fn embed(path: &Path, out: &Path) -> Result<String, Box<dyn Error>> {
     let program = fs::read(path)?;
+    let directory = env::var("CARGO_MANIFEST_DIR")?;
+    let src = Path::new(&directory).parent().ok_or("no directory above")?;
+    let wanted = format!("{}{}", sources::MARK, sources::digest(src)?);
+    if !program
+        .windows(wanted.len())
+        .any(|bytes| bytes == wanted.as_bytes())
+    {
+        return Err(format!(
+            "{} is built from other sources than these; build it anew with `cargo build --release -p node \
+             --bin etcd-node`, with the same target",
+            path.display()
+        )
+        .into());
+    }
     let architecture = match program.get(18..20) {
         Some([0x3e, 0]) => "Amd64",
         Some([0xb7, 0]) => "Arm64",

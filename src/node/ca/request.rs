@@ -1,6 +1,7 @@
 //! The check of a request for a certificate: exactly the names that were announced, and none that
 //! belongs to another cluster.
 
+use planner::etcd_cluster::may_have;
 use x509_parser::{
     certification_request::X509CertificationRequest, extensions::ParsedExtension, pem::Pem,
     prelude::FromDer,
@@ -11,9 +12,6 @@ use crate::{
     observe,
     proto::{SignRequest, failure::Kind},
 };
-
-/// Names below it are roles in clusters: `<cluster>.<role>.etcd.internal`.
-const ROLES: &str = ".etcd.internal";
 
 /// Refuses a request that is not for exactly the announced names.
 pub(super) fn check(request: &SignRequest) -> Result<(), Failed> {
@@ -82,23 +80,6 @@ fn sorted(list: &[String]) -> Vec<String> {
     let mut list = list.to_vec();
     list.sort();
     list
-}
-
-/// Whether a consumer may have a name: role names only below its own.
-fn may_have(consumer: &str, name: &str) -> bool {
-    // DNS compares without regard to case, and so does who checks certificates.
-    let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix('.').unwrap_or(&name);
-    let Some(stem) = name.strip_suffix(ROLES) else {
-        return name != ROLES.trim_start_matches('.');
-    };
-    stem.rsplit_once('.').is_some_and(|(cluster, role)| {
-        cluster == consumer
-            && !role.is_empty()
-            && role
-                .chars()
-                .all(|character| character.is_ascii_lowercase() || character == '-')
-    })
 }
 
 #[cfg(test)]
