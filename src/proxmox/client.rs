@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::{
-    Error, Kind, Settings,
+    Error, Kind, Setting, Settings,
     answer::{self, Answer},
     body::FileBody,
     call::Call,
@@ -258,7 +258,10 @@ impl Client {
 
 impl Endpoint {
     fn new(address: &str, settings: &Settings) -> Result<Self, Kind> {
-        let unusable = |said: String| Kind::Settings { said };
+        let unusable = |said: String| Kind::Settings {
+            setting: Setting::Endpoint,
+            said,
+        };
         let url = Url::parse(address)
             .map_err(|error| unusable(format!("{address:?} is not an endpoint: {error}")))?;
         if url.scheme() != "https" {

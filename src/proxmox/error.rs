@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
-use crate::{ContentKind, Fingerprint, Left, NameError, Upid};
+use crate::{ContentKind, Fingerprint, Left, Missing, NameError, Upid};
 
 /// A call failed. `Display` is a fragment without its source, which is the [`Kind`].
 #[derive(Clone, Debug, thiserror::Error)]
@@ -13,6 +13,17 @@ pub struct Error {
     #[source]
     kind: Box<Kind>,
     left: Left,
+}
+
+/// What of the settings cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// The address of the cluster or of a node.
+    Endpoint,
+    /// Token, user or password.
+    Credentials,
+    /// Which certificates are trusted.
+    Trust,
 }
 
 /// Why a call failed.
@@ -54,13 +65,8 @@ pub enum Kind {
         said: String,
     },
     /// The login may not do this.
-    #[error("the login lacks {} on {path}", privileges.join(" or "))]
-    Forbidden {
-        /// Any of these would do; the server's words where it names none.
-        privileges: Vec<String>,
-        /// The object in the tree of permissions: `/storage/resources`.
-        path: String,
-    },
+    #[error("the login lacks {0}")]
+    Forbidden(Missing),
     /// There is no such node, storage, volume or task.
     #[error("{said}")]
     NotFound {
@@ -176,6 +182,8 @@ pub enum Kind {
     /// An endpoint, a CA file or a credential that cannot be used.
     #[error("{said}")]
     Settings {
+        /// Which.
+        setting: Setting,
         /// What is wrong.
         said: String,
     },
@@ -269,9 +277,8 @@ impl Error {
             Kind::Unauthorized { .. } => {
                 "check user, realm, token id and secret: USER@REALM!TOKENID=UUID.".to_owned()
             }
-            Kind::Forbidden { privileges, path } => format!(
-                "grant {} on {path}; a token with privilege separation needs it as well as its user.",
-                privileges.join(" or ")
+            Kind::Forbidden(missing) => format!(
+                "grant {missing}; a token with privilege separation needs it as well as its user."
             ),
             Kind::StorageOff { .. } => {
                 "enable the storage for this node, or bring back what it lies on.".to_owned()

@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue}
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::{Credentials, Kind, Secret};
+use crate::{Credentials, Kind, Secret, Setting};
 
 /// A ticket lives for two hours (`pveum.adoc`); nothing that is begun within this time meets its end.
 const TICKET_AGE: Duration = Duration::from_mins(90);
@@ -148,6 +148,7 @@ fn check_token(token: &Secret) -> Result<(), Kind> {
         Ok(())
     } else {
         Err(Kind::Settings {
+            setting: Setting::Credentials,
             said: "an API token has the form USER@REALM!TOKENID=UUID".to_owned(),
         })
     }
@@ -155,6 +156,7 @@ fn check_token(token: &Secret) -> Result<(), Kind> {
 
 fn sensitive(text: &str) -> Result<HeaderValue, Kind> {
     let mut value = HeaderValue::from_str(text).map_err(|_| Kind::Settings {
+        setting: Setting::Credentials,
         said: "the credentials hold characters that no header can hold".to_owned(),
     })?;
     value.set_sensitive(true);

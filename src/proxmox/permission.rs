@@ -1,6 +1,6 @@
 //! What the login may do, to be told before anything is tried.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
@@ -19,15 +19,19 @@ pub enum Action {
     Delete,
 }
 
-/// A privilege that the login lacks.
+/// A privilege that the login lacks: `Datastore.Audit or Datastore.AllocateSpace on /storage/resources`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// What it is needed for.
-    pub action: Action,
-    /// Any of these would do.
+    /// Any of these would do; the server's words where it names none.
     pub privileges: Vec<String>,
     /// The object in the tree of permissions: `/storage/resources`.
     pub path: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.privileges.join(" or "), self.path)
+    }
 }
 
 /// Path and privileges, any of which is enough.
@@ -103,7 +107,6 @@ impl Client {
                     }
                 }
                 missing.push(Missing {
-                    action,
                     privileges: privileges.iter().map(|&name| name.to_owned()).collect(),
                     path,
                 });

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{ContentKind, Kind};
+use crate::{ContentKind, Kind, Missing};
 
 /// What the call was about, for the error.
 #[derive(Clone, Copy, Debug, Default)]
@@ -150,19 +150,19 @@ fn forbidden(said: &str) -> Kind {
         .split_once('(')
         .and_then(|(_, rest)| rest.strip_suffix(')'))
         .and_then(|inner| inner.split_once(", "));
-    match named {
-        Some((path, privileges)) => Kind::Forbidden {
+    Kind::Forbidden(match named {
+        Some((path, privileges)) => Missing {
             privileges: privileges
                 .split(['|', ','])
                 .map(|privilege| privilege.trim().to_owned())
                 .collect(),
             path: path.to_owned(),
         },
-        None => Kind::Forbidden {
+        None => Missing {
             privileges: vec![format!("a privilege ({said})")],
             path: "the object".to_owned(),
         },
-    }
+    })
 }
 
 #[cfg(test)]
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_refusal_names_privilege_and_path() {
-        let Kind::Forbidden { privileges, path } = forbidden(
+        let Kind::Forbidden(Missing { privileges, path }) = forbidden(
             "Permission check failed (/storage/x, Datastore.Audit|Datastore.AllocateSpace)",
         ) else {
             panic!("a refusal");

@@ -12,7 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::{Fingerprint, Kind, Trust};
+use crate::{Fingerprint, Kind, Setting, Trust};
 
 /// Why a certificate was not taken; travels through the TLS and HTTP libraries as a source.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,6 +42,7 @@ pub(crate) fn config(trust: &Trust) -> Result<ClientConfig, Kind> {
         Trust::Insecure => Judge::Anything,
         Trust::Fingerprints(wanted) if wanted.is_empty() => {
             return Err(Kind::Settings {
+                setting: Setting::Trust,
                 said: "no fingerprint is given to trust".to_owned(),
             });
         }
@@ -63,6 +64,7 @@ pub(crate) fn config(trust: &Trust) -> Result<ClientConfig, Kind> {
 
 fn ca(pem: &str) -> Result<RootCertStore, Kind> {
     let unusable = |said: String| Kind::Settings {
+        setting: Setting::Trust,
         said: format!("the CA certificate cannot be used: {said}"),
     };
     let mut roots = RootCertStore::empty();
@@ -95,6 +97,7 @@ fn verifier(
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|error| Kind::Settings {
+            setting: Setting::Trust,
             said: format!("the roots cannot be used: {error}"),
         })
 }

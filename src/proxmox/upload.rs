@@ -366,10 +366,7 @@ impl Transfer<'_> {
         let missing = self.client.missing(node, storage, &[Action::Upload]).await;
         match missing.unwrap_or_default().pop() {
             None => Ok(()),
-            Some(missing) => Err(self.failed(Kind::Forbidden {
-                privileges: missing.privileges,
-                path: missing.path,
-            })),
+            Some(missing) => Err(self.failed(Kind::Forbidden(missing))),
         }
     }
 

@@ -7,6 +7,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
 /// The cluster's CA.
@@ -14,6 +15,8 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// As `/etc/pve/pve-root-ca.pem`.
     pub(crate) pem: String,
+    /// Of that file.
+    pub(crate) fingerprint: String,
 }
 
 /// A node's certificate and its key.
@@ -31,10 +34,11 @@ impl Authority {
         params
             .distinguished_name
             .push(DnType::CommonName, "Proxmox Virtual Environment");
-        let pem = params.self_signed(&key)?.pem();
+        let certificate = params.self_signed(&key)?;
         Ok(Self {
             issuer: Issuer::new(params, key),
-            pem,
+            pem: certificate.pem(),
+            fingerprint: fingerprint(certificate.der()),
         })
     }
 
@@ -59,6 +63,15 @@ impl Authority {
             key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         })
     }
+}
+
+/// SHA-256 as the web interface and the API show it.
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    Sha256::digest(certificate)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 fn dated(mut params: CertificateParams) -> CertificateParams {

@@ -40,6 +40,8 @@ pub struct Seen {
 pub(crate) struct Cluster {
     pub(crate) spec: Spec,
     pub(crate) directory: PathBuf,
+    /// SHA-256 of the CA that all nodes share.
+    pub(crate) ca_fingerprint: String,
     pub(crate) tickets: Tickets,
     pub(crate) gate: Gate,
     /// Before it, uploads to some nodes wait with most of their bytes still on the way.
@@ -73,6 +75,7 @@ impl Cluster {
     pub(crate) fn new(
         spec: Spec,
         directory: PathBuf,
+        ca_fingerprint: String,
         fetch: reqwest::Client,
         fetch_insecure: reqwest::Client,
     ) -> Self {
@@ -80,6 +83,7 @@ impl Cluster {
         Self {
             spec,
             directory,
+            ca_fingerprint,
             tickets: Tickets::default(),
             gate: Gate::default(),
             upload_gate: Gate::default(),

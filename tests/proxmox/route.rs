@@ -129,6 +129,11 @@ impl Call<'_> {
             ("GET", ["query-url-metadata"]) => {
                 download::metadata(cluster, subject, node, query).await
             }
+            // Anybody who is logged in may see it.
+            ("GET", ["certificates", "info"]) => Ok(Reply::data(json!([{
+                "filename": "pve-root-ca.pem",
+                "fingerprint": cluster.ca_fingerprint,
+            }]))),
             ("GET", ["storage"]) => self.statuses(subject, node),
             ("GET", ["storage", id, "status"]) => self.status(subject, node, id),
             ("GET", ["storage", id, "content"]) => content::list(cluster, subject, node, id, query),

@@ -13,12 +13,11 @@ use std::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs};
-use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    certificate::{Authority, Leaf},
+    certificate::{Authority, Leaf, fingerprint},
     cluster::{Cluster, Seen},
     connection,
     fault::{Fault, TaskEnd},
@@ -64,8 +63,9 @@ impl Server {
             .no_proxy()
             .tls_danger_accept_invalid_certs(true)
             .build()?;
-        let cluster = Arc::new(Cluster::new(spec, directory, fetch, insecure));
         let authority = Authority::new()?;
+        let ca = authority.fingerprint.clone();
+        let cluster = Arc::new(Cluster::new(spec, directory, ca, fetch, insecure));
         let mut nodes = BTreeMap::new();
         for (index, name) in cluster.spec.nodes.iter().enumerate() {
             fs::create_dir_all(cluster.receiving(name))?;
@@ -73,7 +73,7 @@ impl Server {
                 fs::create_dir_all(cluster.root(storage, name))?;
             }
             let leaf = authority.leaf(name)?;
-            let fingerprint = fingerprint(&leaf);
+            let fingerprint = fingerprint(&leaf.certificate);
             let acceptor = acceptor(leaf)?;
             let port = match cluster.spec.port {
                 0 => 0,
@@ -385,14 +385,6 @@ fn fetcher(ca_pem: Option<&str>) -> Result<reqwest::Client, Box<dyn Error + Send
         .no_proxy()
         .tls_backend_preconfigured(tls)
         .build()?)
-}
-
-fn fingerprint(leaf: &Leaf) -> String {
-    Sha256::digest(&leaf.certificate)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect::<Vec<_>>()
-        .join(":")
 }
 
 fn acceptor(leaf: Leaf) -> Result<TlsAcceptor, rustls::Error> {

@@ -1,6 +1,6 @@
 //! What a login lacks is known before, and told after.
 
-use proxmox::{Action, ContentKind, Kind};
+use proxmox::{Action, ContentKind, Kind, Missing};
 use proxmox_server::{Account, Grant, Spec, Token};
 
 use crate::support::{
@@ -31,23 +31,12 @@ async fn says_what_lacks_for_each_action() -> Outcome {
     });
     let client = client_with_token(&server, "ci@pve!main=secret");
     let missing = client.missing("pve01", "resources", &ALL).await?;
-    let told: Vec<_> = missing
-        .iter()
-        .map(|one| (one.action, one.privileges.join("|"), one.path.as_str()))
-        .collect();
+    let told: Vec<_> = missing.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [
-            (
-                Action::Download,
-                "Sys.AccessNetwork".to_owned(),
-                "/nodes/pve01"
-            ),
-            (
-                Action::Delete,
-                "Datastore.Allocate".to_owned(),
-                "/storage/resources"
-            ),
+            "Sys.AccessNetwork on /nodes/pve01",
+            "Datastore.Allocate on /storage/resources",
         ]
     );
     assert_eq!(
@@ -130,7 +119,7 @@ async fn a_refusal_names_privilege_and_object_and_nothing_is_sent() -> Outcome {
         )
         .await
         .expect_err("it may only look");
-    let Kind::Forbidden { privileges, path } = error.kind() else {
+    let Kind::Forbidden(Missing { privileges, path }) = error.kind() else {
         panic!("{}", told(&error));
     };
     assert_eq!(privileges, &["Datastore.AllocateTemplate"]);
@@ -160,7 +149,7 @@ async fn a_refusal_names_privilege_and_object_and_nothing_is_sent() -> Outcome {
         .await
         .expect_err("it may only look");
     assert!(
-        matches!(error.kind(), Kind::Forbidden { privileges, .. } if privileges == &["Datastore.AllocateTemplate"]),
+        matches!(error.kind(), Kind::Forbidden(Missing { privileges, .. }) if privileges == &["Datastore.AllocateTemplate"]),
         "{}",
         told(&error)
     );

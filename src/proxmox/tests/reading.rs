@@ -29,6 +29,15 @@ async fn tells_what_a_storage_is() -> Outcome {
 }
 
 #[tokio::test]
+async fn clusters_are_told_apart_though_their_names_are_alike() -> Outcome {
+    let (one, other) = (server(), server());
+    let seen = client(&one).cluster_ca().await?.ok_or("a CA")?;
+    assert_eq!(client(&one).cluster_ca().await?, Some(seen.clone()));
+    assert_ne!(client(&other).cluster_ca().await?, Some(seen));
+    Ok(())
+}
+
+#[tokio::test]
 async fn lists_files_of_one_kind_or_all() -> Outcome {
     let server = server();
     server.put("pve01", "local", "iso", "a.iso", b"iso")?;
