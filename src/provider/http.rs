@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use reqwest::redirect;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 /// Why there is no client.
@@ -26,10 +27,26 @@ pub(crate) fn client(silence: Duration, ca: Option<&str>) -> Result<reqwest::Cli
             "terraform-provider-etcd/",
             env!("CARGO_PKG_VERSION")
         ))
+        .redirect(redirect::Policy::custom(follow))
         .tls_backend_preconfigured(tls(ca)?)
         .hickory_dns(true)
         .build()
         .map_err(Error::Build)
+}
+
+/// Redirects that are followed at most.
+const REDIRECTS: usize = 10;
+
+/// What was asked for over HTTPS comes over HTTPS: the first image that arrives is the one that all get.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let before = attempt.previous().last();
+    if before.is_some_and(|url| url.scheme() == "https") && attempt.url().scheme() != "https" {
+        attempt.error("the redirect leaves HTTPS")
+    } else if attempt.previous().len() > REDIRECTS {
+        attempt.error("too many redirects")
+    } else {
+        attempt.follow()
+    }
 }
 
 /// How an answer ended.

@@ -14,6 +14,7 @@ use tf_plugin::{
 };
 
 use crate::{
+    report::sentence,
     ssh,
     talos_artifact::factory::{Credentials, Settings},
 };
@@ -231,6 +232,17 @@ fn read_proxmox(block: &Value, diagnostics: &mut Diagnostics) -> Option<proxmox:
     concat!("terraform-provider-etcd/", env!("CARGO_PKG_VERSION"))
         .clone_into(&mut settings.user_agent);
     settings.node_endpoints = texts(block.get("node_endpoints"));
+    // What can be known without a network is said before anything is planned.
+    if let (false, Err(error)) = (block.is_null(), proxmox::Client::new(settings.clone()))
+        && let proxmox::Kind::Settings { setting, said } = error.kind()
+    {
+        let name = match setting {
+            proxmox::Setting::Endpoint => "endpoint",
+            proxmox::Setting::Credentials => "api_token",
+            proxmox::Setting::Trust => "ca_file",
+        };
+        wrong(&place, name, sentence(said), diagnostics);
+    }
     Some(settings)
 }
 

@@ -5,6 +5,7 @@
 
 mod builders;
 mod builds;
+mod elsewhere;
 mod faults;
 mod formats;
 mod imager;

@@ -126,7 +126,8 @@ fn a_certificate_that_is_not_the_pinned_one_is_never_spoken_to() -> Outcome {
     scene.lines.proxmox = pin(&other);
     scene.artifact(&on_shared())?;
     scene.desk.init()?;
-    let plan = scene.changes()?;
+    let plan = scene.desk.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
     let told = format!("has the fingerprint {right}");
     plan.expect_says_at(&told, "storage = \"resources\"");
     let apply = scene.desk.apply()?;

@@ -71,7 +71,7 @@ fn mistakes_are_named_with_what_was_probably_meant() -> Outcome {
         ),
         (
             "  proxmox {\n    storage = \"rbd-vm\"\n    nodes = [\"pve01\"]\n  }",
-            "The storage does not take such images",
+            "holds disks only: take one of files",
             "storage = \"rbd-vm\"",
         ),
         (

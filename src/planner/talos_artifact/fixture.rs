@@ -207,6 +207,7 @@ impl World {
         Fact::Known(StorageSeen {
             absent: None,
             is_shared: self.shared.contains(storage),
+            kind: "dir".to_owned(),
             content: self.content.clone(),
             available_bytes: self.available,
             files: files

@@ -32,7 +32,9 @@ pub use imager::{
     ImagerInputs, ImagerLayout, ImagerOutput, ImagerOverlay, ImagerRun, default_base_installer,
     default_imager,
 };
-pub use observed::{Absent, Begun, Bytes, LocalSeen, Observed, StorageSeen, TagSeen, schematic_at};
+pub use observed::{
+    Absent, Begun, Bytes, LocalSeen, Observed, Refused, StorageSeen, TagSeen, schematic_at,
+};
 pub use offer::{Offer, check_offer};
 pub use plan::{
     Look, Plan, announce_creation, drift, left_by_removal, looks, plan, plan_removal, sentences,

@@ -21,6 +21,10 @@ use crate::{
 pub struct Observed {
     /// Whether a factory knows a schematic, by [`schematic_at`].
     pub schematics: BTreeMap<String, Fact<bool>>,
+    /// Which Proxmox cluster answered: fingerprint of the CA that it made for itself. `None` if it did
+    /// not tell.
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// Storages by id, as seen from nodes by name.
     pub storages: BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>>,
     /// Where tags lead, by `REPOSITORY:TAG`; `None` if there is no such tag.
@@ -41,15 +45,24 @@ pub struct Observed {
     /// it was killed.
     #[serde(default)]
     pub begun: BTreeSet<Begun>,
-    /// Why the Proxmox cluster refused the login in this look, if it did.
+    /// Why nothing can be seen of the Proxmox cluster in this look, though it answers.
     #[serde(skip)]
-    pub refused_login: Option<String>,
+    pub refused: Option<Refused>,
     /// What the login lacks to put the image on storages where it is not, as a fragment, by storage and
     /// node.
     #[serde(skip)]
     pub lacking: BTreeMap<String, BTreeMap<String, String>>,
     /// What our applies wrote.
     pub recorded: Recorded,
+}
+
+/// Why nothing can be seen of a Proxmox cluster that answers: no silence, and it does not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It does not let the login in, with the reason.
+    Login(String),
+    /// Its certificate is not trusted, with the reason.
+    Certificate(String),
 }
 
 /// A file on a storage that was begun.
@@ -82,6 +95,9 @@ pub struct StorageSeen {
     pub absent: Option<Absent>,
     /// All nodes see the same files.
     pub is_shared: bool,
+    /// Its type: `dir`, `nfs`, `rbd`, …; empty if an older build looked.
+    #[serde(default)]
+    pub kind: String,
     /// Kinds of content that it takes, such as `iso`.
     pub content: Vec<String>,
     /// Bytes that are free.
@@ -156,6 +172,13 @@ impl Observed {
     /// [`TooNew`] if a newer provider wrote them.
     pub fn load(bytes: &[u8]) -> Result<Option<Self>, TooNew> {
         stored::load(bytes)
+    }
+
+    /// Whether another Proxmox cluster answers than the one that has our files: names of nodes and
+    /// storages may well be the same there.
+    pub fn is_elsewhere(&self) -> bool {
+        let is_other = |recorded| self.cluster.as_ref().is_some_and(|seen| seen != recorded);
+        self.recorded.cluster.as_ref().is_some_and(is_other)
     }
 
     /// What is known of a storage from a node; `None` if it was not looked at.

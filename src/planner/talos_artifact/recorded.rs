@@ -22,6 +22,9 @@ pub struct Recorded {
     pub schematic_factory: Option<String>,
     /// The image.
     pub image: Option<RecordedImage>,
+    /// Which Proxmox cluster has the files, as [`Observed::cluster`].
+    #[serde(default)]
+    pub cluster: Option<String>,
     /// Files on storages.
     pub files: Vec<RecordedFile>,
     /// Tags in registries.
@@ -277,7 +280,7 @@ impl Recorded {
     }
 
     /// Forgets files that are not wanted any more and are gone, or others by now; remembers which
-    /// nodes see one that they share.
+    /// nodes see one that they share, and whose they are.
     pub fn settle(&mut self, desired: &Desired, seen: &Observed) {
         self.files.retain(|file| {
             let fact = seen.storage(&file.storage, &file.node);
@@ -285,6 +288,11 @@ impl Recorded {
                 if storage.files.get(&file.volume) != Some(&file.bytes.size_bytes));
             desired.wants(file) || !is_gone
         });
+        if self.files.is_empty() {
+            self.cluster = None;
+        } else if self.cluster.is_none() {
+            self.cluster.clone_from(&seen.cluster);
+        }
         for file in self.files.iter_mut().filter(|file| file.is_shared) {
             let nodes = seen.storages.get(&file.storage).into_iter().flatten();
             let viewers = nodes.filter(|(_, fact)| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use host::proto::{Failure, failure::Kind};
 use planner::talos_artifact::{
-    Desired, ImagerOutput, Source, Step, attribute as attribute_of_step,
+    Desired, ImagerOutput, Refused, Source, Step, attribute as attribute_of_step,
 };
 use tf_plugin::{Diagnostic, Path};
 
@@ -97,17 +97,20 @@ impl Fault {
         }
     }
 
-    /// Whether a Proxmox cluster does not let the login in at all.
-    pub(super) fn is_refused_login(&self) -> bool {
+    /// Whether nothing can be seen of a Proxmox cluster, though it answers.
+    pub(super) fn refused(&self) -> Option<Refused> {
         let Self::Proxmox(error) = self else {
-            return false;
+            return None;
         };
-        matches!(
-            error.kind(),
+        match error.kind() {
             proxmox::Kind::Unauthorized { .. }
-                | proxmox::Kind::Expired { .. }
-                | proxmox::Kind::SecondFactor
-        )
+            | proxmox::Kind::Expired { .. }
+            | proxmox::Kind::SecondFactor => Some(Refused::Login(self.of_look())),
+            proxmox::Kind::Fingerprint { .. } | proxmox::Kind::Certificate { .. } => {
+                Some(Refused::Certificate(self.of_look()))
+            }
+            _ => None,
+        }
     }
 
     /// What the login to a Proxmox cluster lacks, where that is the fault.
@@ -116,9 +119,7 @@ impl Fault {
             return None;
         };
         match error.kind() {
-            proxmox::Kind::Forbidden { privileges, path } => {
-                Some(format!("{} on {path}", privileges.join(" or ")))
-            }
+            proxmox::Kind::Forbidden(missing) => Some(missing.to_string()),
             _ => None,
         }
     }
@@ -180,6 +181,8 @@ impl Fault {
             Self::Factory(error) if error.is_of_wish() => Some(Path::attribute(match step {
                 Step::EnsureSchematic { .. } => "schematic",
                 Step::FetchImage { .. } if matches!(desired.source, Source::Copy(_)) => "source",
+                // Most factories that refuse such an image have no keys to sign it with.
+                _ if desired.variant.secure_boot => "secure_boot",
                 _ => "talos_version",
             })),
             Self::Factory(factory::Error::Write { .. }) => None,

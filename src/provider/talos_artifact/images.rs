@@ -7,6 +7,7 @@ use std::{
     io::{self, BufReader, BufWriter, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use planner::talos_artifact::Begun;
@@ -74,12 +75,52 @@ fn directory(content: &str) -> Option<PathBuf> {
     )
 }
 
-/// Files of this content that a process on this machine began to write, and never finished with.
-pub(super) fn begun(content: &str) -> BTreeSet<Begun> {
-    directory(content).map_or_else(BTreeSet::new, |directory| begun_in(&directory))
+/// That a file on a storage was begun.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Note {
+    /// Which Proxmox cluster has the storage, if it told.
+    #[serde(default)]
+    pub(super) cluster: Option<String>,
+    #[serde(flatten)]
+    pub(super) file: Begun,
 }
 
-fn begun_in(directory: &Path) -> BTreeSet<Begun> {
+/// Files of this content that a process on this machine began to write to this Proxmox cluster, and
+/// never finished with.
+pub(super) fn begun(content: &str, cluster: Option<&str>) -> BTreeSet<Begun> {
+    let notes = directory(content).map_or_else(BTreeSet::new, |directory| notes_in(&directory));
+    let of_cluster = notes
+        .into_iter()
+        .filter(|note| note.cluster.as_deref() == cluster);
+    of_cluster.map(|note| note.file).collect()
+}
+
+/// Images of wishes that were given up go after so long.
+const ABANDONED: Duration = Duration::from_hours(7 * 24);
+
+/// Clears away what nobody has had in hand for long. That something stays is no fault of who comes now.
+fn prune(images: &Path) {
+    let is_old = |path: &Path| {
+        let age = fs::metadata(path).and_then(|lock| lock.modified());
+        let age = age.ok().and_then(|modified| modified.elapsed().ok());
+        age.is_some_and(|age| age > ABANDONED)
+    };
+    for entry in fs::read_dir(images).into_iter().flatten().flatten() {
+        let path = entry.path().join("lock");
+        let lock = File::open(&path).ok().filter(|_| is_old(&path));
+        if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
+            // Its files were written when it was in hand.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether something of this content is kept on this machine.
+pub(super) fn has(content: &str) -> bool {
+    directory(content).is_some_and(|directory| directory.exists())
+}
+
+fn notes_in(directory: &Path) -> BTreeSet<Note> {
     let text = fs::read_to_string(directory.join(BEGUN)).unwrap_or_default();
     // A line that was cut off was not synchronised, so nothing was begun after it.
     text.lines()
@@ -109,6 +150,9 @@ impl Slot {
     /// [`Error::Busy`] while another process has it.
     pub(super) async fn lock(content: &str, operator: &str) -> Result<Self, Error> {
         let directory = directory(content).ok_or(Error::NoPlace)?;
+        if let Some(all) = directory.parent().map(Path::to_owned) {
+            tokio::task::spawn_blocking(move || prune(&all));
+        }
         Self::lock_in(directory, operator.to_owned()).await
     }
 
@@ -171,10 +215,9 @@ impl Slot {
 
     /// Notes that a file on a storage is being written, before it is: if this process dies, the next
     /// one knows whose that file is.
-    pub(super) async fn note(&self, begun: &Begun) -> Result<(), Error> {
+    pub(super) async fn note(&self, note: &Note) -> Result<(), Error> {
         let path = self.directory.join(BEGUN);
-        let mut line = serde_json::to_vec(begun).expect("texts are JSON");
-        line.push(b'\n');
+        let line = line(note);
         blocking(move || {
             let failed = |source| Error::File {
                 path: path.clone(),
@@ -236,12 +279,27 @@ impl Slot {
         .await
     }
 
-    /// Clears the image away: it has arrived.
-    pub(super) fn clear(self) {
-        if let Err(error) = fs::remove_dir_all(&self.directory) {
+    /// Clears the image away with the notes of these files, because it has arrived there. What others
+    /// began and were killed over stays, with the image that they go on with.
+    pub(super) fn clear(self, settled: &BTreeSet<Note>) {
+        let notes = notes_in(&self.directory);
+        let left: BTreeSet<_> = notes.difference(settled).collect();
+        let cleared = if left.is_empty() {
+            fs::remove_dir_all(&self.directory)
+        } else {
+            let text: Vec<u8> = left.into_iter().flat_map(line).collect();
+            fs::write(self.directory.join(BEGUN), text)
+        };
+        if let Err(error) = cleared {
             tracing::warn!(path = %self.directory.display(), error = %error, "an image stays in the cache");
         }
     }
+}
+
+fn line(note: &Note) -> Vec<u8> {
+    let mut line = serde_json::to_vec(note).expect("texts are JSON");
+    line.push(b'\n');
+    line
 }
 
 /// Whether a lock file is still the one at its path.
@@ -397,8 +455,29 @@ mod tests {
         let usual = fs::metadata(&plain).expect("a file").permissions().mode();
         assert_eq!(umask, usual & 0o077, "{mode:o} {usual:o}");
         assert_eq!(look(place).await.expect("looked"), Some(image));
-        second.clear();
+        second.clear(&BTreeSet::new());
         assert_eq!(slot(directory.path()).await.found().await, None);
+    }
+
+    #[tokio::test]
+    async fn images_that_nobody_wants_any_more_go_in_the_end() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let images = directory.path().join("images");
+        let age = |lock: &File| {
+            let then = std::time::SystemTime::now() - 2 * ABANDONED;
+            lock.set_modified(then).expect("it is ours");
+        };
+        let held = slot(directory.path()).await;
+        age(&held._lock);
+        prune(&images);
+        assert!(held.directory.exists(), "it is in hand");
+        let place = held.directory.clone();
+        drop(held);
+        prune(&images);
+        assert!(!place.exists());
+        let fresh = slot(directory.path()).await.directory;
+        prune(&images);
+        assert!(fresh.exists());
     }
 
     #[tokio::test]
@@ -429,10 +508,13 @@ mod tests {
     #[tokio::test]
     async fn what_was_begun_is_known_until_the_image_has_arrived() {
         let directory = tempfile::tempdir().expect("a directory");
-        let begun = |node: &str| Begun {
-            storage: "local".to_owned(),
-            node: node.to_owned(),
-            volume: "iso/x.iso".to_owned(),
+        let begun = |node: &str| Note {
+            cluster: Some("AB:CD".to_owned()),
+            file: Begun {
+                storage: "local".to_owned(),
+                node: node.to_owned(),
+                volume: "iso/x.iso".to_owned(),
+            },
         };
         let first = slot(directory.path()).await;
         let place = first.directory.clone();
@@ -440,9 +522,16 @@ mod tests {
             first.note(&begun(node)).await.expect("noted");
         }
         drop(first);
-        assert_eq!(begun_in(&place), [begun("pve01"), begun("pve02")].into());
-        slot(directory.path()).await.clear();
-        assert_eq!(begun_in(&place), BTreeSet::new());
+        assert_eq!(notes_in(&place), [begun("pve01"), begun("pve02")].into());
+        // Another artifact of the same content arrived at its own place.
+        let mut elsewhere = begun("pve02");
+        elsewhere.cluster = None;
+        let settled = [begun("pve01"), begun("pve03"), elsewhere].into();
+        slot(directory.path()).await.clear(&settled);
+        assert_eq!(notes_in(&place), [begun("pve02")].into());
+        let settled = [begun("pve02")].into();
+        slot(directory.path()).await.clear(&settled);
+        assert!(!place.exists());
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@ use futures::future::join_all;
 use planner::{
     facts::Fact,
     talos_artifact::{
-        self as planner_artifact, Absent, Desired, LocalSeen, Look, Observed, Source, StorageSeen,
-        TagSeen, Tagged, Target, Transfer, listed,
+        self as planner_artifact, Absent, Desired, LocalSeen, Look, Observed, RecordedFile,
+        Refused, Source, StorageSeen, TagSeen, Tagged, Target, Transfer, listed,
     },
 };
 use registry::{Reference, Registries};
@@ -38,8 +38,9 @@ pub(super) async fn observe(
 ) -> Observed {
     let services = &context.services;
     let tags = planner_artifact::tags(desired);
-    let (schematics, (storages, lacking, refused_login), tags, kept, local) = tokio::join!(
+    let (schematics, cluster, (storages, lacking, refused), tags, kept, local) = tokio::join!(
         schematics(services, desired),
+        cluster(services, desired, before),
         storages(services, desired, before),
         look_at_tags(services, &tags),
         kept(services, desired, before),
@@ -58,8 +59,9 @@ pub(super) async fn observe(
         local,
         at_hand: before.at_hand.clone(),
         installer_at_hand: before.installer_at_hand.clone(),
-        begun: images::begun(&desired.content()),
-        refused_login,
+        begun: images::begun(&desired.content(), cluster.as_deref()),
+        cluster,
+        refused,
         lacking,
         recorded: before.recorded.clone(),
     }
@@ -93,29 +95,41 @@ async fn schematics(services: &Services, desired: &Desired) -> BTreeMap<String, 
     BTreeMap::from([(planner_artifact::schematic_at(url, id), found(known).await)])
 }
 
+/// Which Proxmox cluster it is, if something is or was on its storages.
+async fn cluster(services: &Services, desired: &Desired, before: &Observed) -> Option<String> {
+    if planner_artifact::looks(desired, before).is_empty() {
+        return None;
+    }
+    let asked = async {
+        let client = services.proxmox().ok_or(Fault::NoProxmox)?;
+        Ok(client.map_err(Clone::clone)?.cluster_ca().await?)
+    };
+    found(asked).await.known().cloned().flatten()
+}
+
 /// What was seen of storages, by nodes.
 type Storages = BTreeMap<String, BTreeMap<String, Fact<StorageSeen>>>;
 
 /// What the login lacks, by storages and nodes.
 type Lacking = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Storages, what the login lacks there, and why the cluster refuses the login, if it does: that is no
-/// silence.
+/// Storages, what the login lacks there, and why nothing can be seen of the cluster though it answers.
 async fn storages(
     services: &Services,
     desired: &Desired,
     before: &Observed,
-) -> (Storages, Lacking, Option<String>) {
+) -> (Storages, Lacking, Option<Refused>) {
     let refused = Mutex::new(None);
     let looks = planner_artifact::looks(desired, before);
     let seen = looks.into_iter().map(|look| async {
         let mut hidden = None;
         let seen = async {
             let seen = storage(services, &look).await;
+            let seen = seen.and_then(|seen| not_lost(before, &look, seen));
             if let Err(fault) = &seen {
-                if fault.is_refused_login() {
+                if let Some(why) = fault.refused() {
                     let mut refused = refused.lock().expect("no holder panics");
-                    refused.get_or_insert_with(|| fault.of_look());
+                    refused.get_or_insert(why);
                 }
                 hidden = fault.lacking();
             }
@@ -138,6 +152,27 @@ async fn storages(
     }
     let refused = refused.into_inner().expect("no holder panics");
     (storages, lacking, refused)
+}
+
+/// Files of ours on a storage that is switched off are as they were, and come back with it: a storage
+/// that does not show them says nothing of them.
+fn not_lost(before: &Observed, look: &Look, seen: StorageSeen) -> Result<StorageSeen, Fault> {
+    let (storage, node) = (&look.storage, &look.node);
+    let is_ours = |file: &RecordedFile| {
+        file.storage == *storage && (file.node == *node || file.seen_from.contains(node))
+    };
+    match seen.absent {
+        Some(absent) if before.recorded.files.iter().any(is_ours) => {
+            Err(Fault::Wait(match absent {
+                Absent::Storage => format!("the cluster has no storage {storage} any more"),
+                Absent::Node => format!("the cluster has no node {node} any more"),
+                Absent::Here => {
+                    format!("storage {storage} is disabled, or limited to other nodes than {node}")
+                }
+            }))
+        }
+        _ => Ok(seen),
+    }
 }
 
 /// What the login lacks to put the image on a storage. Asked only where the image is not there as our
@@ -171,8 +206,7 @@ async fn lacking(
     };
     let missing = found(asked).await;
     let missing = missing.known()?.iter();
-    let missing = missing.map(|one| format!("{} on {}", one.privileges.join(" or "), one.path));
-    let missing: Vec<String> = missing.collect();
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
     (!missing.is_empty()).then(|| listed(&missing))
 }
 
@@ -213,6 +247,7 @@ async fn storage(services: &Services, look: &Look) -> Result<StorageSeen, Fault>
     Ok(StorageSeen {
         absent: None,
         is_shared: status.is_shared,
+        kind: status.kind,
         content: status.contents.into_iter().collect(),
         available_bytes: (status.total_bytes > 0).then_some(status.available_bytes),
         files,

@@ -320,6 +320,17 @@ fn foreign(
     }
 }
 
+/// Types of storages without files (`content` in `plugindata` of pve-storage's plugins).
+const DISKS_ONLY: [&str; 7] = [
+    "iscsi",
+    "iscsidirect",
+    "lvm",
+    "lvmthin",
+    "rbd",
+    "zfs",
+    "zfspool",
+];
+
 /// What stands against writing to a storage.
 fn obstacle(
     desired: &Desired,
@@ -340,13 +351,23 @@ fn obstacle(
             &at,
             "The storage does not take such images",
             format!(
-                "Storage {}{on} has content {}, and {} needs \"{kind}\". Enable it: pvesm set {} \
-                 --content {},{kind}",
+                "Storage {}{on} has content {}, and {} needs \"{kind}\". {}",
                 place.storage,
                 seen.content.join(","),
                 desired.file_name,
-                place.storage,
-                seen.content.join(",")
+                if DISKS_ONLY.contains(&seen.kind.as_str()) {
+                    format!(
+                        "A storage of type {} holds disks only: take one of files (directory, NFS, CIFS, \
+                         CephFS, Btrfs).",
+                        seen.kind
+                    )
+                } else {
+                    format!(
+                        "Enable it: pvesm set {} --content {},{kind}",
+                        place.storage,
+                        seen.content.join(",")
+                    )
+                }
             ),
         ));
     }

@@ -69,10 +69,15 @@ pub(super) fn factory(wish: &Wish, problems: &mut Problems) -> Option<Source> {
         .unwrap_or(PUBLIC_FACTORY);
     let url = FactoryUrl::parse(text);
     if url.is_none() {
+        // A password may stand before the host.
+        let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
         problems.error(
             &["factory_url"],
             "Invalid URL",
-            format!("\"{text}\" is not a scheme and a host such as {PUBLIC_FACTORY}."),
+            format!(
+                "\"{shown}\" is not a scheme and a host such as {PUBLIC_FACTORY}, with nothing else. A login is \
+                 given in the factory block of the provider."
+            ),
         );
     }
     let schematic = match &wish.schematic {

@@ -14,7 +14,7 @@ use tf_plugin::{
 use super::{
     Case, Kind, asks_factory, called, case, made, placed,
     plan::{creation, taken},
-    refused_login, server_id, stored,
+    server_id, shut, stored,
 };
 use crate::{
     common::text,
@@ -122,8 +122,8 @@ async fn run(
     let limits = limits(context, &change.planned, operation);
     // What a person has to decide comes before anything that takes long.
     let seen = look::observe(context, &desired, &before, Depth::Apply).await;
-    if let Some(why) = &seen.refused_login {
-        return Err(refused_login(why).into());
+    if let Some(shut) = shut(&seen) {
+        return Err(shut.into());
     }
     let refusals = planner_artifact::plan(&desired, &seen).refusals;
     if !refusals.is_empty() {

@@ -9,7 +9,7 @@ use tf_plugin::{
     provider::{Current, Outcome},
 };
 
-use super::{Case, Kind, called, case, placed, refused_login, server_id, stored};
+use super::{Case, Kind, called, case, placed, server_id, shut, stored};
 use crate::{
     common::text,
     context::{Context, Setup},
@@ -71,7 +71,9 @@ pub(in crate::talos_artifact) fn plan_delete(
         diagnostics.warning(
             "Files stay for another resource",
             format!(
-                "Another resource of this configuration uses the same: {}.",
+                "Another resource of this configuration uses the same: {}. If it takes them over as files that \
+                 were there, it will not remove them either. A resource that is only renamed keeps what is \
+                 its own with a `moved` block.",
                 stay.join(", ")
             ),
         );
@@ -127,11 +129,10 @@ async fn try_delete(
     let id = text(state, "id").unwrap_or_default();
     context.places.note(&id, &mut seen.recorded);
     release(&context, &id, &seen.recorded);
-    if let Some(why) = &seen.refused_login
+    if let Some(shut) = shut(&seen)
         && seen.recorded.files.iter().any(|file| file.is_ours)
     {
-        // That is no storage that is gone: nothing is forgotten for it.
-        return Err(refused_login(why).into());
+        return Err(shut.into());
     }
     let forgets = state.get("forget_unreachable").as_bool() == Some(true);
     let mut diagnostics = Diagnostics::new();

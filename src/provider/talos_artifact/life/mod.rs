@@ -5,7 +5,7 @@ mod delete;
 mod plan;
 mod read;
 
-use planner::talos_artifact::{self as planner_artifact, Desired, Observed, Source, Step};
+use planner::talos_artifact::{self as planner_artifact, Desired, Observed, Refused, Source, Step};
 use tf_plugin::{Diagnostic, Diagnostics, Value, provider::Outcome};
 
 use super::{
@@ -149,12 +149,44 @@ fn made(state: Value, observed: &Observed, diagnostics: Diagnostics) -> Outcome 
     }
 }
 
-fn refused_login(why: &str) -> Diagnostic {
+/// Why nothing may be done with what is on the storages, if something stands against it: neither is a
+/// storage that is gone.
+fn shut(observed: &Observed) -> Option<Diagnostic> {
+    if let Some(refused) = &observed.refused {
+        return Some(refusal(refused));
+    }
+    observed.is_elsewhere().then(elsewhere)
+}
+
+fn elsewhere() -> Diagnostic {
     Diagnostic::error(
-        "The Proxmox cluster refuses the login",
+        "Another Proxmox cluster answers",
+        "The files of this resource are on a cluster with another CA than the one that the provider's \
+         endpoint leads to now; the same names mean other files there. Nothing was changed.\n\
+         Hint: Set endpoint in the proxmox block of the provider back, or give each cluster a provider of \
+         its own with `alias`. To leave the files where they are, take the resource out of the state \
+         (`tofu state rm ADDRESS`) and apply: it is made anew here, and takes over what is there already.",
+    )
+    .at(fault::storage())
+}
+
+fn refusal(refused: &Refused) -> Diagnostic {
+    let (summary, why, hint) = match refused {
+        Refused::Login(why) => (
+            "The Proxmox cluster refuses the login",
+            why,
+            "Set api_token, or username and password, in the proxmox block of the provider.",
+        ),
+        Refused::Certificate(why) => (
+            "The certificate of the Proxmox node is not trusted",
+            why,
+            "Set ca_file or fingerprint in the proxmox block of the provider.",
+        ),
+    };
+    Diagnostic::error(
+        summary,
         format!(
-            "{}\nNothing of the storages is known, and nothing was changed.\nHint: Set api_token, or \
-             username and password, in the proxmox block of the provider.",
+            "{}\nNothing of the storages is known, and nothing was changed.\nHint: {hint}",
             sentence(why)
         ),
     )
@@ -176,8 +208,5 @@ fn placed(
         }
         _ => None,
     };
-    match place {
-        Some(place) => diagnostic.at(place),
-        None => diagnostic,
-    }
+    report::at(diagnostic, place)
 }

@@ -13,7 +13,7 @@ use tf_plugin::{
     provider::{Change, Plan},
 };
 
-use super::{Kind, asks_factory, called, refused_login, server_id, services, stored};
+use super::{Kind, asks_factory, called, server_id, services, shut, stored};
 use crate::{
     common::{self, text},
     context::{Context, Setup},
@@ -120,6 +120,7 @@ async fn plan_update(
     is_open: bool,
     diagnostics: &mut Diagnostics,
 ) {
+    planned.set("drift", Value::List(Vec::new()));
     let (Some(desired), false) = (&read.desired, is_open) else {
         open(kind, planned);
         return;
@@ -134,7 +135,6 @@ async fn plan_update(
     }
     let plan = planner_artifact::plan(desired, &observed);
     state::set_planned(planned, kind, desired, &observed, &plan.steps);
-    planned.set("drift", Value::List(Vec::new()));
     let has_drift = !common::texts(prior, "drift").is_empty();
     // A node that is to see what a shared storage has already needs no step, and has to be looked at.
     let is_unseen = |look: &planner_artifact::Look| {
@@ -256,8 +256,8 @@ fn is_from_open_source(kind: Kind, planned: &Value) -> bool {
 /// Tells what stands against the wish: what a person must decide as errors, what does not answer as
 /// warnings, because it may answer by the time of the apply.
 fn obstacles(desired: &Desired, seen: &Observed, is_open: bool, diagnostics: &mut Diagnostics) {
-    if let Some(why) = &seen.refused_login {
-        diagnostics.push(refused_login(why));
+    if let Some(shut) = shut(seen) {
+        diagnostics.push(shut);
         return;
     }
     let plan = planner_artifact::plan(desired, seen);

@@ -11,7 +11,7 @@ use tf_plugin::{
     provider::{Current, Outcome},
 };
 
-use super::{Case, Kind, called, case, made, refused_login, server_id, stored};
+use super::{Case, Kind, called, case, made, server_id, shut, stored};
 use crate::{
     common::text,
     context::Setup,
@@ -78,11 +78,11 @@ pub(in crate::talos_artifact) async fn read(
     made(values, &observed, diagnostics)
 }
 
-/// What is said of everything that did not answer, once for each reason. A login that is refused is an
-/// error: nothing would ever be seen with it, and a plan would say for ever that all is well.
+/// What is said of everything that did not answer, once for each reason. A login that is refused and a
+/// cluster that is another one are errors: a plan would say for ever that all is well.
 fn unseen(desired: &Desired, observed: &Observed) -> Diagnostics {
-    if let Some(why) = &observed.refused_login {
-        return refused_login(why).into();
+    if let Some(shut) = shut(observed) {
+        return shut.into();
     }
     let mut silent: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut note = |why, what| silent.entry(why).or_default().push(what);

@@ -10,7 +10,12 @@ use proxmox::{Distribution, Target, Transfer, Watch};
 use tf_plugin::Diagnostic;
 
 use super::{ArtifactWork, fetch::packed};
-use crate::talos_artifact::{fault::Fault, images, places::Place, progress::Progress};
+use crate::talos_artifact::{
+    fault::Fault,
+    images::{self, Note},
+    places::Place,
+    progress::Progress,
+};
 
 /// Restarts of a transfer that broke off.
 const RESTARTS: u32 = 2;
@@ -86,7 +91,9 @@ impl ArtifactWork<'_> {
         let wanted = self.bytes()?;
         let path = self.image().await?;
         if let Some(slot) = self.slot.lock().await.as_ref() {
-            slot.note(&place.begun()).await?;
+            let cluster = self.last().cluster.clone();
+            let file = place.begun();
+            slot.note(&Note { cluster, file }).await?;
         }
         let source = proxmox::Source::file(&path, &wanted.sha256)
             .await
@@ -182,7 +189,7 @@ impl ArtifactWork<'_> {
             .delete(node, storage, kind, name, self.deadline)
             .await;
         if let Err(error) = removed {
-            if !matches!(error.kind(), proxmox::Kind::Forbidden { .. }) {
+            if !matches!(error.kind(), proxmox::Kind::Forbidden(_)) {
                 return Err(error.into());
             }
             self.warn(Diagnostic::warning(

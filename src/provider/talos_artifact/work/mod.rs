@@ -7,6 +7,7 @@ mod tags;
 mod turn;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use planner::talos_artifact::{
-    self as planner_artifact, Bytes, Desired, Done, Observed, Recorded, Step,
+    self as planner_artifact, Begun, Bytes, Desired, Done, Observed, Recorded, RecordedFile, Step,
 };
 use tf_plugin::{Diagnostic, Diagnostics};
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
@@ -24,7 +25,7 @@ use super::{
     claim::Claims,
     factory::Fetched,
     fault::Fault,
-    images::{self, Slot},
+    images::{self, Note, Slot},
     look::{self, Depth},
     progress::Progress,
 };
@@ -44,6 +45,8 @@ pub(super) struct ArtifactWork<'a> {
     /// When the operation gives up.
     pub(super) deadline: Instant,
     last: Mutex<Observed>,
+    /// Files that were written before this run.
+    before: BTreeSet<Begun>,
     /// What should be said though nothing failed.
     warnings: Mutex<Diagnostics>,
     /// The image on this machine, while it is needed.
@@ -72,6 +75,12 @@ impl<'a> ArtifactWork<'a> {
             desired,
             builder,
             deadline: Instant::now() + limit,
+            before: before
+                .recorded
+                .files
+                .iter()
+                .map(RecordedFile::begun)
+                .collect(),
             last: Mutex::new(Observed {
                 recorded: Recorded {
                     done: Some(Vec::new()),
@@ -122,10 +131,16 @@ impl<'a> ArtifactWork<'a> {
                 None => recorded.spare_builds(self.desired),
             };
             self.let_go(&spare).await;
-            for slot in [self.slot, self.installer] {
-                if let Some(slot) = slot.into_inner() {
-                    slot.clear();
-                }
+            let settled = self.settled_notes();
+            let content = self.desired.content();
+            let mut slot = self.slot.into_inner();
+            // A run that only took over what another one had sent has not had its image in hand.
+            if slot.is_none() && images::has(&content) {
+                let taken = Slot::lock(&content, &self.context.operator).await;
+                slot = taken.ok();
+            }
+            for slot in [slot, self.installer.into_inner()].into_iter().flatten() {
+                slot.clear(&settled);
             }
         }
         let mut observed = self
@@ -140,6 +155,18 @@ impl<'a> ArtifactWork<'a> {
         observed.recorded.settle(self.desired, &observed.clone());
         let warnings = self.warnings.into_inner();
         (observed, warnings.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes of files that this run, or one before it, brought to their end.
+    fn settled_notes(&self) -> BTreeSet<Note> {
+        let last = self.last();
+        let written = last.recorded.files.iter().map(RecordedFile::begun);
+        let files = written.chain(self.before.iter().cloned());
+        let note = |file| Note {
+            cluster: last.cluster.clone(),
+            file,
+        };
+        files.map(note).collect()
     }
 
     /// Gives builds on the build host free. One that stays there is told: nothing else is missing.
