@@ -45,6 +45,23 @@ pub(crate) fn plan(
     Ok(replaced)
 }
 
+/// Takes the ports of a creation that is planned, each with the attribute that gives it: of two creations
+/// in one configuration no host knows anything yet.
+pub(crate) fn take_ports(hosts: &Hosts, ports: &[(&str, u16)], diagnostics: &mut Diagnostics) {
+    for (attribute, port) in ports {
+        let names = hosts.keys().map(|key| hosts.target(key).host.as_str());
+        let claim = format!("port {port}");
+        if !hosts.context().names.take(When::Planned, &claim, names) {
+            let error = Diagnostic::error(
+                format!("Two resources want port {port}"),
+                "Another one of this configuration is made with that port on the same hosts.\nHint: Give \
+                 each resource ports of its own.",
+            );
+            diagnostics.push(error.at(Path::attribute(*attribute)));
+        }
+    }
+}
+
 /// Leaves the creations out that came to their end and that this run cannot have lost the answer of: see
 /// [`session::leave_made`].
 pub(crate) fn leave_made(hosts: &Hosts, facts: &mut Facts, wish: &str) {

@@ -162,7 +162,11 @@ pub(crate) fn told(
     sentences: &[String],
     place: Option<Path>,
 ) -> Diagnostic {
-    let diagnostic = Diagnostic::error(summary, paragraph(sentences));
+    at(Diagnostic::error(summary, paragraph(sentences)), place)
+}
+
+/// A diagnostic at its place, if there is one.
+pub(crate) fn at(diagnostic: Diagnostic, place: Option<Path>) -> Diagnostic {
     match place {
         Some(place) => diagnostic.at(place),
         None => diagnostic,
@@ -188,7 +192,12 @@ pub(crate) fn sentence(fragment: &str) -> String {
     let mut letters = fragment.trim().chars();
     let mut text: String = match letters.next() {
         // Names of hosts and paths are no words.
-        Some(first) if first.is_ascii_lowercase() && !fragment.starts_with("etcd") => {
+        Some(first)
+            if first.is_ascii_lowercase()
+                && !["etcd", "http"]
+                    .iter()
+                    .any(|word| fragment.starts_with(word)) =>
+        {
             first.to_uppercase().chain(letters).collect()
         }
         Some(first) => std::iter::once(first).chain(letters).collect(),
@@ -237,10 +246,7 @@ pub(crate) fn problems(problems: Problems) -> Diagnostics {
         } else {
             Diagnostic::warning(problem.summary, problem.detail)
         };
-        diagnostics.push(match path(problem.place) {
-            Some(path) => diagnostic.at(path),
-            None => diagnostic,
-        });
+        diagnostics.push(at(diagnostic, path(problem.place)));
     }
     diagnostics
 }
@@ -278,11 +284,7 @@ pub(crate) fn warned(
     detail: impl Into<String>,
     place: Place,
 ) -> Diagnostic {
-    let warning = Diagnostic::warning(summary, detail);
-    match path(place) {
-        Some(path) => warning.at(path),
-        None => warning,
-    }
+    at(Diagnostic::warning(summary, detail), path(place))
 }
 
 /// Why a run came to its end before everything was done.

@@ -42,7 +42,7 @@ const fn case(
     Case { from, to, says, at }
 }
 
-const ERRORS: [Case; 15] = [
+const ERRORS: [Case; 19] = [
     case(
         "name = \"k8s\"",
         "name = \"K8s\"",
@@ -105,6 +105,33 @@ const ERRORS: [Case; 15] = [
         "client_port",
     ),
     case(
+        "server_sans = [\"etcd.example\"]",
+        "server_sans = [\"etcd.example\", \"dns.client.etcd.internal\"]",
+        &[
+            "Name of a role of another cluster",
+            "dns.client.etcd.internal",
+        ],
+        "server_sans = ",
+    ),
+    case(
+        "server_sans = [\"etcd.example\"]",
+        "release_sha256 = { \"x86_64\" = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\" }",
+        &["Unknown architecture", "amd64, arm64"],
+        "release_sha256 = ",
+    ),
+    case(
+        "server_sans = [\"etcd.example\"]",
+        "release_sha256 = { amd64 = \"00\" }",
+        &["Invalid SHA-256"],
+        "release_sha256 = ",
+    ),
+    case(
+        "\"c\" = { host = \"10.1.1.3\" }",
+        "\"c\" = { host = \"10.1.1.3\", server_sans = [\"b.peer.etcd.internal\"] }",
+        &["Name of a role of another cluster"],
+        "\"c\" =",
+    ),
+    case(
         "client_port = 2379",
         "client_port = 5379.5",
         &["Not a whole number", "5379.5 has a fraction"],
@@ -165,6 +192,7 @@ resource "etcd_cluster" "k8s" {
   heartbeat_interval_ms = 100
   election_timeout_ms = 1000
   certificate_lifetime = "8760h"
+  server_sans = ["etcd.example"]
   extra_options = { max-request-bytes = "3145728" }
   nodes = {
     "a" = { host = "10.1.1.1", port = 22 }
@@ -257,6 +285,13 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
     assert_eq!(plan.code, 1, "{plan}");
     plan.expect_says("3.5.34");
     plan.expect_says("does not exist");
+    // Two new clusters that want the same ports.
+    site.write("main.tf", &format!("{good}{}", cluster("two", "")))?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    for port in [2379, 2380] {
+        plan.expect_says(&format!("Two resources want port {port}"));
+    }
     // A host that is not there is a warning: it may be made in the same apply.
     let absent = good.replace(&address.to_string(), "10.213.0.1");
     site.write("main.tf", &absent)?;
@@ -274,6 +309,21 @@ fn what_hosts_tell_is_found_at_plan() -> Outcome {
     let plan = site.plan()?;
     assert_eq!(plan.code, 1, "{plan}");
     plan.expect_says("belongs to etcd_cluster/one");
+    // A checksum of another archive than that which the programs came from.
+    let zeros = format!("  release_sha256 = {{ amd64 = \"{}\" }}\n", "0".repeat(64));
+    site.write(
+        "main.tf",
+        &good.replace(
+            "  delete_data = true\n",
+            &format!("  delete_data = true\n{zeros}"),
+        ),
+    )?;
+    let plan = site.plan()?;
+    assert_eq!(plan.code, 1, "{plan}");
+    plan.expect_says_at(
+        "programs that are installed are from another archive",
+        "release_sha256 = ",
+    );
     // A name that the CA gave to another cluster, before anything is laid down for it.
     let ports = "  client_port = 3379\n  peer_port = 3380\n";
     site.write("main.tf", &format!("{good}{}", cluster("two", ports)))?;

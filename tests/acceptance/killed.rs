@@ -5,7 +5,7 @@ use std::{
     fs,
     io::Read,
     path::Path,
-    process::Child,
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -112,5 +112,50 @@ fn a_cli_that_is_killed_takes_provider_and_helper_with_it() -> Outcome {
     site.apply()?.expect_ok();
     assert_eq!(site.state("etcd_cluster.demo")?["status"], "ready");
     site.expect_no_change()?;
+    site.down()
+}
+
+/// Removes the cluster and kills the provider while the hosts are at it.
+fn destroy_and_kill(site: &Site, log: &Path) -> Outcome {
+    let _ = fs::remove_file(log);
+    let arguments = [
+        "destroy",
+        "-auto-approve",
+        "-no-color",
+        "-target=etcd_cluster.demo",
+    ];
+    let mut command = site.command(&arguments)?;
+    let log_at = command
+        .env("TF_LOG_PROVIDER", "debug")
+        .env("TF_LOG_PATH", log);
+    let mut cli = log_at.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    until("the removal has begun", || {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        text.contains("call=Remove") || text.contains("call=\"Remove\"")
+    })?;
+    kill_provider(&cli)?;
+    cli.wait()?;
+    Ok(())
+}
+
+#[test]
+fn a_removal_that_is_killed_is_completed_or_undone_by_a_creation() -> Outcome {
+    let site = Site::running("unmade")?;
+    let log = site.directory().join("provider.log");
+    destroy_and_kill(&site, &log)?;
+    // The hosts finish it meanwhile; an apply waits for them, and begins anew when nothing is left.
+    let mut applies = 0;
+    until("an apply makes it anew", || {
+        applies += 1;
+        site.apply().is_ok_and(|apply| apply.is_ok())
+    })?;
+    assert!(applies <= 3, "{applies} applies");
+    assert_eq!(site.state("etcd_cluster.demo")?["status"], "ready");
+    site.expect_no_change()?;
+    destroy_and_kill(&site, &log)?;
+    site.destroy()?.expect_ok();
+    for host in site.hosts() {
+        host.root_text(&["test", "!", "-e", "/var/lib/etcd-node"])?;
+    }
     site.down()
 }

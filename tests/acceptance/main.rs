@@ -15,6 +15,7 @@ mod names;
 mod ownership;
 mod programs;
 mod quickstart;
+mod rejoin;
 mod renewal;
 mod secrets;
 mod sharing;

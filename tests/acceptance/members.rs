@@ -11,16 +11,6 @@ use tests::{Outcome, Site, cluster::until};
 
 const CLUSTER: &str = "etcd_cluster.demo";
 
-/// What an installation leaves of a host whose data disk is kept: the disk, with a user that is nobody's.
-const REINSTALL: &str = "
-systemctl disable --now etcd-demo-3 step-renew-demo-peer.timer step-renew-demo-server.timer step-renew-demo-client.timer
-rm -rf /etc/systemd/system/etcd-demo-3.service /etc/systemd/system/step-renew-demo-* /etc/etcd /etc/etcd-node \
-  /opt/etcd /opt/step /opt/bin /opt/etcd-node /var/lib/etcd-node
-systemctl daemon-reload
-userdel etcd
-chown 4242:4242 /var/lib/etcd
-";
-
 fn configuration(host: &Host, key: &str) -> Result<String, Box<dyn std::error::Error>> {
     Ok(host.root_text(&["cat", &format!("/etc/etcd/etcd-demo-{key}-conf.yaml")])?)
 }
@@ -53,87 +43,6 @@ fn a_bad_option_meets_one_member_and_the_next_apply_mends_it() -> Outcome {
     site.write("main.tf", &good)?;
     site.apply()?.expect_ok();
     assert_eq!(site.state(CLUSTER)?["status"], "ready");
-    site.expect_no_change()?;
-    site.down()
-}
-
-#[test]
-fn a_host_that_was_installed_anew_on_its_data_disk_joins_again() -> Outcome {
-    let site = Site::running("disk")?;
-    let (first, third) = (site.member(1), &site.hosts()[2]);
-    first.etcdctl(&["put", "key", "value"])?;
-    third.root_text(&["sh", "-ec", REINSTALL])?;
-    // Data is never taken over unseen; the way is told before anything is done.
-    for run in [site.plan()?, site.apply()?] {
-        assert_eq!(run.code, 1, "{run}");
-        run.expect_says("/var/lib/etcd/etcd-demo-3 on");
-        run.expect_says("is there without its member");
-        run.expect_says("mv /var/lib/etcd/etcd-demo-3 /var/lib/etcd/etcd-demo-3.before");
-    }
-    let data = "/var/lib/etcd/etcd-demo-3";
-    third.root_text(&["mv", data, &format!("{data}.before")])?;
-    let plan = site.plan()?;
-    assert_eq!(plan.code, 2, "{plan}");
-    plan.expect_says("prepare the host of 3");
-    site.apply()?.expect_ok();
-    assert_eq!(site.state(CLUSTER)?["status"], "ready");
-    let value = site
-        .member(3)
-        .etcdctl(&["get", "key", "--print-value-only"])?;
-    assert_eq!(value.trim(), "value");
-    site.expect_no_change()?;
-    site.down()
-}
-
-/// The commands of docs/operations.md for a lost majority, for this cluster.
-fn commands() -> Result<[String; 2], Box<dyn std::error::Error>> {
-    let page = fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../docs/operations.md"
-    ))?;
-    let section = page
-        .split("## A majority is lost")
-        .nth(1)
-        .ok_or("a section")?;
-    let mut blocks = section.split("```shell\n").skip(1);
-    let mut block = || -> Result<String, Box<dyn std::error::Error>> {
-        let text = blocks.next().ok_or("a block")?;
-        let text = text.split("```").next().unwrap_or_default();
-        Ok(text.replace("etcd-k8s-", "etcd-demo-"))
-    };
-    Ok([block()?, block()?])
-}
-
-#[test]
-fn a_cluster_is_saved_from_its_last_member() -> Outcome {
-    let site = Site::running("saved")?;
-    let first = site.member(1);
-    first.etcdctl(&["put", "key", "value"])?;
-    for (host, key) in site.hosts()[1..].iter().zip(["2", "3"]) {
-        let script =
-            format!("systemctl stop etcd-demo-{key}; rm -r /var/lib/etcd/etcd-demo-{key}/*");
-        host.root_text(&["sh", "-ec", &script])?;
-    }
-    let apply = site.apply()?;
-    assert_eq!(apply.code, 1, "{apply}");
-    apply.expect_says("see \"A majority is lost\" in docs/operations.md");
-    let [alone, back] = commands()?;
-    site.hosts()[0].root_text(&["sh", "-ec", &alone])?;
-    until("the last member is a cluster of one", || {
-        first.etcdctl(&["endpoint", "health"]).is_ok()
-    })?;
-    site.hosts()[0].root_text(&["sh", "-ec", &back])?;
-    until("it serves from its unit", || {
-        first.etcdctl(&["endpoint", "health"]).is_ok()
-    })?;
-    site.apply()?.expect_ok();
-    assert_eq!(site.state(CLUSTER)?["status"], "ready");
-    for number in [2, 3] {
-        let value = site
-            .member(number)
-            .etcdctl(&["get", "key", "--print-value-only"])?;
-        assert_eq!(value.trim(), "value");
-    }
     site.expect_no_change()?;
     site.down()
 }

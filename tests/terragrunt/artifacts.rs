@@ -5,10 +5,10 @@ use std::{error::Error, fs};
 use proxmox_server::{ROOT_TOKEN, Server, Spec};
 use registries::{Catalog, Factory};
 use serde_json::Value as Json;
-use tests::Outcome;
+use tests::{Outcome, cluster::until};
 use tokio::runtime::Runtime;
 
-use crate::{clusters, tree::Tree, wait::until};
+use crate::{clusters, tree::Tree};
 
 /// Of the schematic of the examples: one argument and four extensions in their order.
 const ID: &str = "2c80398aadeec6f67750bd9a79d3dc3b451bf59ec1eec75c2ab6ca826788737c";
@@ -201,7 +201,7 @@ fn two_machines_at_once_leave_one_image() -> Outcome {
                 apply.map_err(|error| error.to_string())
             })
         });
-        let both_ask = until(|| {
+        let both_ask = until("both ask for the image", || {
             let requests = front.requests();
             requests
                 .iter()
@@ -211,7 +211,7 @@ fn two_machines_at_once_leave_one_image() -> Outcome {
         });
         front.release();
         let applies = applies.map(|apply| apply.join().expect("an apply does not panic"));
-        assert!(both_ask, "one of them does not want the image: {applies:?}");
+        assert!(both_ask.is_ok(), "{both_ask:?}: {applies:?}");
         applies
     });
     for apply in applies {

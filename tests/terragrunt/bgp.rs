@@ -4,9 +4,9 @@ use std::{error::Error, fmt::Write as _, fs};
 
 use lab::{Home, Host, HostSpec, Lab, Release, Spec, build_host};
 use serde_json::Value as Json;
-use tests::Outcome;
+use tests::{Outcome, cluster::until};
 
-use crate::{tree::Tree, wait::until};
+use crate::tree::Tree;
 
 const NODE: &str = "solwk01";
 
@@ -138,14 +138,14 @@ fn lines(host: &Host, command: &str) -> Result<Vec<String>, Box<dyn Error>> {
 #[track_caller]
 fn expect_out(host: &Host, wanted: &str) {
     let look = "ip route get 203.0.113.1; ip -6 route get 2001:db8:bad::1";
-    let is_so = until(|| {
+    let is_so = until("both ways lead there", || {
         let ways = lines(host, look).unwrap_or_default();
         ways.iter().filter(|way| way.contains(wanted)).count() == 2
     });
     let routes = ["show bgp summary", "show ip route", "show ipv6 route"];
     let routes: Vec<_> = routes.iter().flat_map(|show| ["-c", *show]).collect();
     assert!(
-        is_so,
+        is_so.is_ok(),
         "not by {wanted}: {:?}\n{:?}",
         lines(host, look),
         host.root_text(&[&["vtysh"], &routes[..]].concat())

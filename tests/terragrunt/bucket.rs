@@ -9,8 +9,9 @@ use std::{
 };
 
 use lab::{Home, program::Program};
+use tests::cluster::until;
 
-use crate::{tree::Tree, wait::until};
+use crate::tree::Tree;
 
 /// Tries to find a port that nobody else takes before the server does.
 const TRIES: usize = 10;
@@ -98,11 +99,14 @@ impl Drop for Bucket {
 
 /// Waits until somebody listens; false if the server ended instead, because somebody else took its port.
 fn listens(child: &mut Child, address: SocketAddr) -> Result<bool, Box<dyn Error>> {
-    if !until(|| has_ended(child) || TcpStream::connect(address).is_ok()) {
+    let listening = until("the server listens", || {
+        has_ended(child) || TcpStream::connect(address).is_ok()
+    });
+    if listening.is_err() {
         child.kill()?;
         child.wait()?;
-        return Err(format!("nobody listens at {address}").into());
     }
+    listening?;
     // Another program may have the port meanwhile.
     Ok(!has_ended(child))
 }

@@ -18,4 +18,3 @@ mod plans;
 mod state;
 mod tree;
 mod values;
-mod wait;

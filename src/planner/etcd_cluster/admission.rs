@@ -235,7 +235,9 @@ fn check_exists(desired: &Desired, observed: &Observed, id: Option<&str>, proble
         ),
         format!(
             "It was made by this provider and is not in this state. Take it over with `tofu import \
-             ADDRESS {}@{}`, or choose another name. Nothing was changed.",
+             ADDRESS {}@{}`, or choose another name. Nothing was changed.\nA replacement with \
+             create_before_destroy ends here too: leave that out, and run `tofu state rm ADDRESS` before \
+             the import.",
             desired.name,
             hosts(&|_| true).join(",")
         ),

@@ -42,6 +42,27 @@ impl fmt::Display for Role {
     }
 }
 
+/// Names below it are roles in clusters: `<cluster>.<role>.etcd.internal`.
+const ROLES: &str = ".etcd.internal";
+
+/// Whether a cluster may have a name in its certificates: names of roles only below its own. Others let
+/// in by them.
+pub fn may_have(cluster: &str, name: &str) -> bool {
+    // DNS compares without regard to case, and so does who checks certificates.
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let Some(stem) = name.strip_suffix(ROLES) else {
+        return name != ROLES.trim_start_matches('.');
+    };
+    stem.rsplit_once('.').is_some_and(|(owner, role)| {
+        owner == cluster
+            && !role.is_empty()
+            && role
+                .chars()
+                .all(|character| character.is_ascii_lowercase() || character == '-')
+    })
+}
+
 /// Mode of a certificate: it is shown to whoever asks.
 pub const CERTIFICATE_MODE: u32 = 0o644;
 /// Mode of its key: nobody writes it, and the service user alone reads it.
@@ -63,7 +84,7 @@ pub struct Subject {
 /// `<cluster>.peer.etcd.internal` and `<cluster>.client.etcd.internal` are what `allowed-hostname`
 /// lets in: a certificate of another cluster under the same CA does not hold them (E26a).
 pub fn subject(desired: &Desired, key: &NodeKey, node: &Node, role: Role) -> Subject {
-    let common_name = format!("{}.{role}.etcd.internal", desired.name);
+    let common_name = format!("{}.{role}{ROLES}", desired.name);
     let mut sans = vec![common_name.clone()];
     match role {
         // etcd compares the remote address with the IP SANs of a peer (`listener_tls.go`).

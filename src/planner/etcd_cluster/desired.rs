@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use semver::Version;
 
-use super::options;
+use super::{certificate::may_have, options};
 use crate::{
     address, duration,
     issuer::Issuer,
@@ -117,6 +117,9 @@ impl Desired {
         }
         let nodes = node::settle(&wish.nodes, problems);
         node::check_sans(&["server_sans"], &wish.server_sans, problems);
+        if let Some(name) = &name {
+            check_roles(name, wish, problems);
+        }
         count(wish.nodes.len(), problems);
         let client_port = port("client_port", wish.client_port, 2379, problems);
         let peer_port = port("peer_port", wish.peer_port, 2380, problems);
@@ -206,14 +209,39 @@ impl Desired {
 
     /// Ports that the cluster takes on each host.
     pub fn ports(&self) -> Vec<u16> {
-        [
-            Some(self.client_port),
-            Some(self.peer_port),
-            self.metrics_port,
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let ports = self.wanted_ports().into_iter();
+        ports.map(|(_, port)| port).collect()
+    }
+
+    /// The same, each with the attribute that gives it.
+    pub fn wanted_ports(&self) -> Vec<(&'static str, u16)> {
+        let metrics = self.metrics_port.map(|port| ("metrics_port", port));
+        let always = [
+            ("client_port", self.client_port),
+            ("peer_port", self.peer_port),
+        ];
+        always.into_iter().chain(metrics).collect()
+    }
+}
+
+/// Names that would let this cluster into another one.
+fn check_roles(cluster: &Name, wish: &Wish, problems: &mut Problems) {
+    let of_nodes = wish.nodes.iter().map(|(key, node)| {
+        let place = vec!["nodes", key, "server_sans"];
+        (place, &node.server_sans)
+    });
+    let all = std::iter::once((vec!["server_sans"], &wish.server_sans)).chain(of_nodes);
+    for (place, sans) in all {
+        for san in sans.iter().filter(|san| !may_have(cluster.as_str(), san)) {
+            problems.error(
+                &place,
+                "Name of a role of another cluster",
+                format!(
+                    "\"{san}\" lets its owner into the cluster whose name it begins with. Names below \
+                     etcd.internal are given by the CA: leave it out."
+                ),
+            );
+        }
     }
 }
 

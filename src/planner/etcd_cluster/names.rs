@@ -12,7 +12,7 @@ pub const TLS: &str = "/etc/etcd/ssl";
 /// Directories that members share, and that their service must be able to pass.
 pub const DIRECTORIES: [&str; 4] = [HOME, "/etc/etcd", TLS, "/etc/etcd/issuers"];
 /// The service user and group.
-pub const USER: &str = "etcd";
+pub const USER: &str = crate::access::SERVICE;
 /// The helper as timers call it.
 pub const TIMER_HELPER: &str = "/opt/etcd-node/current/etcd-node";
 

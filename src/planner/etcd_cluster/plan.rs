@@ -8,7 +8,7 @@ use super::{
     membership::{Standing, standing},
     observed::Observed,
     place,
-    rejoin::{can_run, rejoin},
+    rejoin::{can_run, is_idle, rejoin},
     render::fingerprint,
     safety::{may_disrupt, may_disrupt_later, quorum, voters},
     step::Step,
@@ -89,7 +89,10 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         }
     }
     let mut all = findings::all(desired, observed);
-    for (_, found) in &mut all {
+    for (key, found) in &mut all {
+        if bootstrapped && is_idle(desired, observed, key) {
+            found.retain(|finding| finding.remedy == Remedy::Rejoin);
+        }
         found.sort_by_key(|finding| finding.remedy);
     }
     for (key, found) in &all {
@@ -293,7 +296,7 @@ fn restart(desired: &Desired, key: &NodeKey) -> Step {
     let members = desired.nodes.len();
     Step::RestartMember {
         node: key.clone(),
-        tolerance: (members - 1).saturating_sub(quorum(members)),
+        tolerance: (members > 1).then(|| (members - 1).saturating_sub(quorum(members))),
     }
 }
 

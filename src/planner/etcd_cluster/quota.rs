@@ -38,7 +38,7 @@ pub fn check_quota(
 
 /// How full the database of a member is, if somebody should know.
 pub(super) fn is_nearly_full(desired: &Desired, size_bytes: u64) -> bool {
-    size_bytes / 100 >= desired.tuning.quota_backend_bytes / 10_000 * FULL_PERCENT
+    size_bytes.saturating_mul(100) >= desired.tuning.quota_backend_bytes * FULL_PERCENT
 }
 
 pub(super) fn mebibytes(bytes: u64) -> String {

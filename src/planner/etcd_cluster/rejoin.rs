@@ -51,6 +51,26 @@ fn need(desired: &Desired, observed: &Observed, key: &NodeKey, host: &HostFacts)
     }
 }
 
+/// Nodes whose data seems lost. Hosts are not looked at in one moment: who was starting when its host was
+/// looked at may have a name in the list by the time that another member told it. Looked at once more, such
+/// a node has data, or has none for good.
+pub fn without_data<'a>(desired: &'a Desired, observed: &Observed) -> Vec<&'a NodeKey> {
+    let is_lost = |key: &&NodeKey| {
+        let needs = observed
+            .host(key)
+            .map(|host| need(desired, observed, key, host));
+        matches!(needs, Some(Need::Relearn(_) | Need::Replace(_)))
+    };
+    desired.nodes.keys().filter(is_lost).collect()
+}
+
+/// Whether a host has nothing of its node, and nobody can say whether that may join: a removal that was
+/// cut off leaves such hosts, and installing there would help nobody.
+pub(super) fn is_idle(desired: &Desired, observed: &Observed, key: &NodeKey) -> bool {
+    let host = observed.host(key).filter(|host| host.owner.is_none());
+    host.is_some_and(|host| need(desired, observed, key, host) == Need::Unknown)
+}
+
 /// Whether the member of a node would run if it was started now.
 pub(super) fn can_run(desired: &Desired, observed: &Observed, key: &NodeKey) -> bool {
     let has_wal = observed
@@ -72,11 +92,18 @@ pub(super) fn rejoin(desired: &Desired, observed: &Observed, nodes: &[&NodeKey],
     let obstacle = obstacle(desired, observed);
     for (need, key, host) in needs {
         match (need, &obstacle) {
-            (Need::Unknown, _) => plan.blocked.push(format!(
-                "{} has no data, and no member that sees a quorum can say whether it may join anew; if most \
-                 of the others are lost for good, see \"A majority is lost\" in docs/operations.md",
-                desired.called(key)
-            )),
+            (Need::Unknown, _) => {
+                let (case, section) = if host.owner.is_none() {
+                    ("a removal was cut off", "A removal was cut off")
+                } else {
+                    ("most of the others are lost for good", "A majority is lost")
+                };
+                plan.blocked.push(format!(
+                    "{} has no data, and no member that sees a quorum can say whether it may join anew; if \
+                     {case}, see \"{section}\" in docs/operations.md",
+                    desired.called(key)
+                ));
+            }
             (Need::Close(member_id), _) => plan.steps.push(Step::PromoteLearner {
                 node: key.clone(),
                 member_id,

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{desired::Desired, observed::Observed};
+use super::{
+    desired::Desired,
+    membership::{called, strangers},
+    observed::Observed,
+};
 use crate::{facts::EtcdFact, name::NodeKey};
 
 /// Votes needed to commit an entry: more than half of `voters`. Learners do not count.
@@ -111,14 +115,17 @@ fn enough(
             node: desired.called(node),
         });
     }
-    let reasons: Vec<String> = rest
+    let mut reasons: Vec<String> = rest
         .iter()
         .map(|key| super::status::why_not_healthy(desired, observed, key))
         .collect();
+    let strangers = strangers(desired, observed);
+    let voting = strangers.iter().filter(|member| !member.is_learner);
+    reasons.extend(voting.map(|member| format!("{} is no node of this cluster", called(member))));
     Err(Unsafe::NoQuorum {
         node: desired.called(node),
         healthy: told.len() + untold.len(),
-        others: desired.nodes.len() - 1,
+        others: voters - 1,
         needed: quorum(voters),
         reasons: reasons.join("; "),
     })

@@ -67,8 +67,8 @@ pub enum Step {
     RestartMember {
         /// Which.
         node: NodeKey,
-        /// Failures that the others tolerate meanwhile.
-        tolerance: usize,
+        /// Failures that the others tolerate meanwhile; `None` if there are no others.
+        tolerance: Option<usize>,
     },
     /// Stops a member that is not in the member list any more.
     StopMember {
@@ -186,7 +186,14 @@ impl fmt::Display for Step {
             Self::MoveLeader { node, to } => {
                 write!(formatter, "move leadership from {node} to {to}")
             }
-            Self::RestartMember { node, tolerance } => write!(
+            Self::RestartMember {
+                node,
+                tolerance: None,
+            } => write!(formatter, "restart {node}; the cluster stops meanwhile"),
+            Self::RestartMember {
+                node,
+                tolerance: Some(tolerance),
+            } => write!(
                 formatter,
                 "restart {node}; {tolerance} further failure{} tolerated meanwhile",
                 if *tolerance == 1 { "" } else { "s" }

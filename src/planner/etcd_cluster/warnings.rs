@@ -50,8 +50,7 @@ pub fn warnings(desired: &Desired, observed: &Observed, problems: &mut Problems)
                     mebibytes(desired.tuning.quota_backend_bytes)
                 ),
                 "At the quota etcd refuses every write, and raises an alarm that stays.\nHint: Compact and \
-                 defragment it, or set a larger quota."
-                    .to_owned(),
+                 defragment it, or set a larger quota.",
             );
         }
         let renewals = Role::ALL.map(|role| names::renewal(&desired.name, role.as_str()));
@@ -107,7 +106,7 @@ fn alarms(desired: &Desired, observed: &Observed, what: &str, problems: &mut Pro
         problems.warning(
             &[],
             format!("{what}: {who} raises the alarm {kind}"),
-            detail.to_owned(),
+            detail,
         );
     }
 }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reqwest::Method;
 use sha2::{Digest, Sha256};
 
 use super::{Archive, Error, Wanted, patience::Patience, source};
@@ -90,7 +91,7 @@ impl Slot {
             path: self.path.clone(),
             source,
         };
-        let mut response = source::get(client, url).await?;
+        let mut response = source::ask(client, Method::GET, url).await?;
         let directory = self.path.parent().expect("a slot lies in a directory");
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
         let mut hasher = Sha256::new();

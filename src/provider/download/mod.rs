@@ -193,10 +193,7 @@ impl Downloads {
                     Err(source) => Err(Error::File { path, source }),
                 }
             }
-            source => {
-                let (client, url) = (self.client().await?, source.url(release));
-                source::head(client, &url).await
-            }
+            source => source::head(self.client().await?, &source.url(release)).await,
         }
     }
 

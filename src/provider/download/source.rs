@@ -82,11 +82,6 @@ pub(super) async fn text(client: &reqwest::Client, url: &str) -> Result<String, 
     }
 }
 
-/// Begins to fetch what is at `url`, once.
-pub(super) async fn get(client: &reqwest::Client, url: &str) -> Result<reqwest::Response, Error> {
-    ask(client, Method::GET, url).await
-}
-
 pub(super) fn failed(url: &str, source: reqwest::Error) -> Error {
     Error::Fetch {
         place: url.to_owned(),
@@ -94,7 +89,8 @@ pub(super) fn failed(url: &str, source: reqwest::Error) -> Error {
     }
 }
 
-async fn ask(
+/// Asks once; the body of the answer is still to be read.
+pub(super) async fn ask(
     client: &reqwest::Client,
     method: Method,
     url: &str,

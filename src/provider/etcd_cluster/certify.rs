@@ -12,6 +12,8 @@ use planner::{
     name::{Name, NodeKey},
 };
 
+use tf_plugin::Diagnostics;
+
 use crate::{
     common::ensured,
     executor::Ensure,
@@ -184,7 +186,7 @@ async fn sign(ca: &Hosts, name: &Name, request: SignRequest) -> Result<SignRespo
 }
 
 /// Takes the cluster out of the CA's register; answers with what went wrong, in sentences.
-pub(super) async fn forget(ca: &Hosts, desired: &Desired) -> Vec<String> {
+pub(super) async fn forget(ca: &Hosts, desired: &Desired) -> Diagnostics {
     let requests = ca.keys().map(|key| {
         let request = ForgetConsumerRequest {
             ca_directory: desired.issuer.directory.clone(),
@@ -195,8 +197,20 @@ pub(super) async fn forget(ca: &Hosts, desired: &Desired) -> Vec<String> {
         })
     });
     let answers = join_all(requests).await;
-    answers
-        .into_iter()
-        .filter_map(|answer| Some(sentence(&answer.err()?.line())))
-        .collect()
+    let mut diagnostics = Diagnostics::new();
+    for trouble in answers.into_iter().filter_map(Result::err) {
+        diagnostics.warning(
+            format!(
+                "The CA {} still has {} in its register",
+                desired.issuer.name, desired.name
+            ),
+            format!(
+                "{} Before another cluster of this name can be made under it, take the name out of \
+                 {}/consumers.json on the CA host.",
+                sentence(&trouble.line()),
+                desired.issuer.directory
+            ),
+        );
+    }
+    diagnostics
 }

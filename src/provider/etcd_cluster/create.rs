@@ -67,8 +67,11 @@ async fn create_locked(
             id: former.id,
             ..desired.clone()
         };
-        for why in certify::forget(&case.ca, &former).await {
-            tracing::warn!(error = why, "the CA keeps the name of a former creation");
+        for kept in certify::forget(&case.ca, &former).await.iter() {
+            tracing::warn!(
+                error = kept.detail,
+                "the CA keeps the name of a former creation"
+            );
         }
     }
     session::begin(&case.hosts, &owner, &desired.id, &wish)

@@ -34,8 +34,7 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
     let Case { hosts, ca, desired } = case::read(&context, state)?;
     let owner = names::owner(&desired.name);
     let limit = timeouts::limit(state, "read");
-    let request = |key: &_| look::request(&desired, key);
-    let (facts, _) = hosts.observe_all(&owner, limit, request).await;
+    let (facts, _) = look::all(&hosts, &desired, limit).await;
     let observed = Observed::of(facts);
     // Without its ledger a host would let go of what other resources need, and leave the member running.
     let mut diagnostics = Diagnostics::new();
@@ -56,15 +55,6 @@ async fn try_delete(setup: &Setup, current: &Current) -> Result<Diagnostics, Dia
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
-    for why in certify::forget(&ca, &desired).await {
-        diagnostics.warning(
-            format!("The CA {} still has {} in its register", desired.issuer.name, desired.name),
-            format!(
-                "{why} Before another cluster of this name can be made under it, take the name out of \
-                 {}/consumers.json on the CA host.",
-                desired.issuer.directory
-            ),
-        );
-    }
+    diagnostics.extend(certify::forget(&ca, &desired).await);
     Ok(diagnostics)
 }

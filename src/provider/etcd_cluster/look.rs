@@ -1,11 +1,42 @@
 //! What is looked at on the host of a member.
 
+use std::time::Duration;
+
 use host::proto::{CertificateQuery, EtcdQuery, FileQuery, ObserveRequest};
 use planner::{
-    etcd_cluster::{Desired, Phase, Reach, Role, files, names},
+    etcd_cluster::{Desired, Observed, Phase, Reach, Role, files, names, without_data},
+    facts::Fact,
     name::NodeKey,
     space, version,
 };
+
+use crate::{
+    facts::{Facts, from_response},
+    hosts::Hosts,
+    report::Trouble,
+};
+
+/// Looks at all hosts side by side, and once more at those whose data seems lost: it may have been
+/// made while the others were asked.
+pub(super) async fn all(
+    hosts: &Hosts,
+    desired: &Desired,
+    limit: Duration,
+) -> (Facts, Vec<Trouble>) {
+    let owner = names::owner(&desired.name);
+    let (facts, troubles) = hosts
+        .observe_all(&owner, limit, |key| request(desired, key))
+        .await;
+    let mut observed = Observed::of(facts);
+    for key in without_data(desired, &observed) {
+        let look = hosts.observe(key, request(desired, key));
+        if let Ok(Ok(response)) = tokio::time::timeout(limit, look).await {
+            let fact = Fact::Known(from_response(response, &owner));
+            observed.hosts.insert(key.clone(), fact);
+        }
+    }
+    (observed.hosts, troubles)
+}
 
 /// How the helper on a node's host reaches its member.
 pub(super) fn member(desired: &Desired, key: &NodeKey) -> EtcdQuery {

@@ -55,6 +55,7 @@ impl Resource for EtcdCluster {
     async fn validate(&self, config: &Value) -> Diagnostics {
         let mut diagnostics = Diagnostics::new();
         wish::read(config, &mut diagnostics);
+        diagnostics.extend(wish::check_pins(config, &Value::Null));
         timeouts::validate(config, &mut diagnostics);
         diagnostics
     }

@@ -46,6 +46,13 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
     }
     let read = wish::read(&planned, &mut diagnostics);
     let mut diagnostics = errors(&diagnostics);
+    let is_installed = planned.get("version") == change.prior.get("version");
+    let installed = if is_installed {
+        &change.prior
+    } else {
+        &Value::Null
+    };
+    diagnostics.extend(wish::check_pins(&planned, installed));
     creation::note(setup, &change.prior, names::owner);
     if change.prior.is_null() {
         plan_creation(setup, &mut planned, &read, &mut diagnostics).await;
@@ -55,13 +62,15 @@ pub(super) async fn plan(setup: &Setup, change: Change) -> Plan {
                 let known = known.unwrap_or_default();
                 let way = nodes::rerouted(change.prior.get("nodes"), &read.nodes.wishes);
                 let mut facts = moved(setup, &known, &way, &read, &mut diagnostics).await;
-                if !is_roomier(&change.prior, &read) {
+                let before = wish::read(&change.prior, &mut Diagnostics::new()).desired;
+                if !is_roomier(before.as_ref(), &read) {
                     facts.extend(grown(setup, &read).await);
                 }
                 let seen = Seen {
                     known,
                     facts,
                     is_rerouted: !way.is_empty(),
+                    before,
                 };
                 plan_update(&change.prior, seen, &mut planned, &read, &mut diagnostics);
             }
@@ -112,6 +121,7 @@ async fn plan_creation(
     .await;
     creation::leave_made(&hosts, &mut facts, &desired.wish());
     offered(&context, desired, &facts, diagnostics).await;
+    creation::take_ports(&hosts, &desired.wanted_ports(), diagnostics);
     let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
         Err(protected) => return diagnostics.extend(protected),
@@ -179,6 +189,8 @@ struct Seen {
     facts: Facts,
     /// Some host is reached otherwise, whether it was seen or not.
     is_rerouted: bool,
+    /// The wish of the last apply.
+    before: Option<Desired>,
 }
 
 /// Looks behind hosts that are reached otherwise than before: a member stays on its machine, and the
@@ -226,10 +238,9 @@ async fn moved(
 }
 
 /// Whether the databases may become as large as before.
-fn is_roomier(prior: &Value, read: &wish::Read) -> bool {
-    let before = wish::read(prior, &mut Diagnostics::new()).desired;
+fn is_roomier(before: Option<&Desired>, read: &wish::Read) -> bool {
     let quota = |desired: &Desired| desired.tuning.quota_backend_bytes;
-    match (&before, &read.desired) {
+    match (before, &read.desired) {
         (Some(before), Some(wanted)) => quota(wanted) >= quota(before),
         _ => true,
     }
@@ -269,8 +280,7 @@ fn plan_update(
     let mut observed = seen.known;
     observed.hosts.extend(seen.facts);
     let mut problems = Problems::default();
-    let before = wish::read(prior, &mut Diagnostics::new()).desired;
-    if let Some(before) = &before {
+    if let Some(before) = &seen.before {
         cluster::refuse(before, desired, &mut problems);
         cluster::check_quota(before, desired, &observed, &mut problems);
     }
@@ -278,7 +288,7 @@ fn plan_update(
     state::set_wished(planned, desired);
     planned.set("drift", Value::List(Vec::new()));
     let mut plan = cluster::plan(desired, &observed);
-    if let Some(before) = &before {
+    if let Some(before) = &seen.before {
         plan.blocked
             .extend(cluster::left_out(before, desired, &observed));
     }
@@ -292,7 +302,7 @@ fn plan_update(
         common::unknown(planned, &["status"]);
     }
     // A change that cannot be made now ends with the reason, and does not stand in the state.
-    let is_changed = before.is_some_and(|before| before.is_other(desired));
+    let is_changed = seen.before.is_some_and(|before| before.is_other(desired));
     if is_changed && !plan.blocked.is_empty() {
         common::unknown(planned, &["status"]);
     }

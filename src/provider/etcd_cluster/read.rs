@@ -11,7 +11,7 @@ use tf_plugin::{
 
 use super::{
     case::{self, Case},
-    look, state,
+    certify, look, state,
 };
 use crate::{
     context::Setup,
@@ -25,14 +25,13 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         return not_read(setup, current);
     };
     creation::note(setup, &current.state, names::owner);
-    let Case { hosts, desired, .. } = match case::read(&context, &current.state) {
+    let Case { hosts, ca, desired } = match case::read(&context, &current.state) {
         Ok(case) => case,
         Err(diagnostics) => return Outcome::unchanged(current, diagnostics),
     };
     let owner = names::owner(&desired.name);
     let limit = timeouts::limit(&current.state, "read");
-    let request = |key: &_| look::request(&desired, key);
-    let (mut facts, troubles) = hosts.observe_all(&owner, limit, request).await;
+    let (mut facts, troubles) = look::all(&hosts, &desired, limit).await;
     session::claim(&hosts, &mut facts, &owner, &desired.id).await;
     let mut diagnostics = warn_unseen(
         &hosts,
@@ -52,6 +51,9 @@ pub(super) async fn read(setup: &Setup, current: Current) -> Outcome {
         return Outcome::unchanged(current, diagnostics);
     }
     if is_gone {
+        // A removal that was cut off on its way to the CA would never be gone on with: there is no object
+        // any more to remove, and the CA would refuse another one of its name.
+        diagnostics.extend(certify::forget(&ca, &desired).await);
         return gone(diagnostics);
     }
     let orphaned = cluster::orphaned(&desired, &observed);

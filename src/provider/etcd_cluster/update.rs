@@ -39,8 +39,7 @@ async fn try_update(setup: &Setup, change: &Change) -> Result<Outcome, Diagnosti
     let owner = names::owner(&desired.name);
     let what = format!("Change of cluster {}", desired.name);
     let limit = timeouts::limit(&change.planned, "read");
-    let request = |key: &_| look::request(desired, key);
-    let (facts, _) = hosts.observe_all(&owner, limit, request).await;
+    let (facts, _) = look::all(hosts, desired, limit).await;
     if let Some(other) = case::another(hosts, desired, &facts) {
         return Err(other.into());
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use planner::{
-    etcd_cluster::{Desired, Wish},
+    etcd_cluster::{self as cluster, Desired, Wish},
     problem::Problems,
 };
 use tf_plugin::{Diagnostics, Path, Value};
@@ -123,6 +123,15 @@ fn wish(values: &Value, nodes: &Nodes, diagnostics: &mut Diagnostics) -> Wish {
         server_sans: texts(values, "server_sans"),
         certificate_lifetime: text(values, "certificate_lifetime"),
     }
+}
+
+/// What is wrong with the checksums of archives; `installed` has those that the programs of the wanted
+/// version came from, if it is installed.
+pub(super) fn check_pins(values: &Value, installed: &Value) -> Diagnostics {
+    let pins = |values| map(values, "release_sha256");
+    let mut problems = Problems::default();
+    cluster::check_pins(&pins(values), &pins(installed), &mut problems);
+    report::problems(problems)
 }
 
 /// A map of texts.

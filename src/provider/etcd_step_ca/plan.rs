@@ -73,6 +73,7 @@ async fn plan_creation(
     let owner = planner_ca::owner(&desired.name);
     let mut facts = probe(&hosts, &owner, |_| look::request(desired), diagnostics).await;
     creation::leave_made(&hosts, &mut facts, &desired.wish());
+    creation::take_ports(&hosts, &[("port", desired.port)], diagnostics);
     let replaced = match creation::plan(&hosts, &owner, WHAT, &facts, diagnostics) {
         Ok(id) => id,
         Err(protected) => return diagnostics.extend(protected),

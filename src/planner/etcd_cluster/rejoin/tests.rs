@@ -2,8 +2,8 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::etcd_cluster::fixture::{
-    desired, edit, etcd_mut, host_mut, id, key, lose, lose_data, observed, planned, relist, stop,
-    unit_mut, unlist,
+    bare, desired, edit, etcd_mut, host_mut, id, key, lose, lose_data, observed, planned, relist,
+    stop, unit_mut, unlist,
 };
 
 fn check(members: usize, change: impl Fn(&Desired, &mut Observed), expected: &Expect) {
@@ -90,6 +90,25 @@ fn a_member_is_not_replaced_without_the_others() {
         &expect![[r#"
         blocked: the files of 1 (10.0.1.11) are gone, and no other member has its data: take a snapshot while it still runs, and restore it
     "#]],
+    );
+}
+
+#[test]
+fn nothing_is_installed_where_a_removal_was_cut_off() {
+    let half = |desired: &Desired, seen: &mut Observed| {
+        for node in ["1", "2"] {
+            *host_mut(seen, node) = bare(desired, &key(node));
+        }
+        etcd_mut(seen, "3").linearizable = false;
+    };
+    check(
+        3,
+        half,
+        &expect![[r#"
+            blocked: 3 (10.0.1.13) cannot answer yet: 1 of 3 members were seen with their data, and a quorum is 2
+            blocked: 1 (10.0.1.11) has no data, and no member that sees a quorum can say whether it may join anew; if a removal was cut off, see "A removal was cut off" in docs/operations.md
+            blocked: 2 (10.0.1.12) has no data, and no member that sees a quorum can say whether it may join anew; if a removal was cut off, see "A removal was cut off" in docs/operations.md
+        "#]],
     );
 }
 
@@ -212,6 +231,21 @@ fn a_learner_that_lost_its_data_is_replaced_too() {
         promote 2 when it has caught up
     "#]],
     );
+}
+
+#[test]
+fn who_has_no_data_in_one_look_is_named_for_another() {
+    let desired = desired(3);
+    let mut seen = observed(&desired);
+    assert!(without_data(&desired, &seen).is_empty());
+    // Listed by its name, and in none of its files: it may have begun between the two looks.
+    lose_data(&desired, &mut seen, "2");
+    learner(&mut seen, "2", true);
+    assert_eq!(without_data(&desired, &seen), [&key("2")]);
+    learner(&mut seen, "2", false);
+    assert!(without_data(&desired, &seen).is_empty());
+    lose(&mut seen, "2");
+    assert!(without_data(&desired, &seen).is_empty());
 }
 
 #[test]

@@ -1,4 +1,7 @@
-//! What stops a change before its next step: other hosts, another cluster, facts that changed.
+//! What stops a change before its next step, or makes it wait: other hosts, another cluster, facts that
+//! changed, members that elect a leader.
+
+use std::time::Duration;
 
 use planner::{
     etcd_cluster::{self as cluster, Observed, Step},
@@ -10,6 +13,9 @@ use crate::{
     executor::{Retry, Work},
     report::Trouble,
 };
+
+/// How long members may be without a leader after a step of the change itself. Elections take seconds.
+const ELECTION: Duration = Duration::from_secs(30);
 
 impl ClusterWork<'_> {
     /// Whether these are the hosts that it began on, and what is on them is this cluster.
@@ -45,6 +51,13 @@ impl ClusterWork<'_> {
             let was_seen = key.is_some_and(|key| last.host(key).is_some());
             was_seen && trouble.is_unreachable() && self.retry(trouble) != Retry::Permanent
         })
+    }
+
+    /// A quorum that is away because of what this change did a moment ago.
+    pub(super) fn settles(&self, observed: &Observed) -> Option<Trouble> {
+        let changed = (*held(&self.changed))?;
+        let waits = observed.members().is_none() && changed.elapsed() < ELECTION;
+        waits.then(|| Trouble::NotYet("no member sees a quorum yet".to_owned()))
     }
 
     /// A disruptive step that nobody has agreed to.

@@ -99,7 +99,7 @@ impl ClusterWork<'_> {
                 .filter(|_| program == Program::Etcd)
                 .and_then(|architecture| self.wanted.get(&architecture.to_string()))
                 .map(|sha256| Wanted {
-                    sha256: sha256.clone(),
+                    sha256: sha256.to_ascii_lowercase(),
                     origin: "release_sha256",
                 });
             let wish = programs::Wish {

@@ -106,30 +106,30 @@ impl ClusterWork<'_> {
             *held(&self.waiting) = None;
             return Ok(Ensure::NotNeeded);
         };
+        Err(self.waited(&first, why))
+    }
+
+    /// What a member that was started still lacks: waited for, but not forever.
+    fn waited(&self, key: &NodeKey, lacks: String) -> Trouble {
         let since = *held(&self.waiting).get_or_insert_with(Instant::now);
         if since.elapsed() < HEALTHY {
-            return Err(Trouble::NotYet(why));
+            return Trouble::NotYet(lacks);
         }
         *held(&self.waiting) = None;
-        Err(Trouble::Refused {
-            why: format!("{why} {} s after the start", HEALTHY.as_secs()),
+        Trouble::Refused {
+            why: format!("{lacks} {} s after the start", HEALTHY.as_secs()),
             hint: common::journal(
-                &names::unit(&self.desired.name, &first),
-                &self.hosts.target(&first).host,
+                &names::unit(&self.desired.name, key),
+                &self.hosts.target(key).host,
             ),
-        })
+        }
     }
 
     /// What helps where a member ends again and again: its data may be damaged.
     fn crashed(&self, key: &NodeKey, trouble: Trouble) -> Trouble {
-        let others = held(&self.last);
-        let mut others = self.desired.nodes.keys().filter(|other| {
-            let is_other = *other != key;
-            is_other && others.is_healthy(other)
-        });
         let has_crashed = matches!(&trouble, Trouble::Call { source, .. }
             if source.failure().is_some_and(|failure| failure.kind() == Kind::UnitFailed));
-        if !has_crashed || others.next().is_none() {
+        if !has_crashed || self.healthy_other(key).is_err() {
             return trouble;
         }
         let data = names::data(&self.desired.name, key);
@@ -256,23 +256,8 @@ impl ClusterWork<'_> {
     pub(super) async fn promote(&self, key: &NodeKey, member_id: u64) -> Result<Ensure, Trouble> {
         let via = self.healthy_other(key)?;
         if !self.has_data(key).await? {
-            let since = *held(&self.waiting).get_or_insert_with(Instant::now);
-            if since.elapsed() < HEALTHY {
-                return Err(Trouble::NotYet(format!(
-                    "{} has not begun to get the data",
-                    self.desired.called(key)
-                )));
-            }
-            *held(&self.waiting) = None;
-            let unit = names::unit(&self.desired.name, key);
-            return Err(Trouble::Refused {
-                why: format!(
-                    "{} has no data {} s after the start",
-                    self.desired.called(key),
-                    HEALTHY.as_secs()
-                ),
-                hint: common::journal(&unit, &self.hosts.target(key).host),
-            });
+            let lacks = format!("{} has no data yet", self.desired.called(key));
+            return Err(self.waited(key, lacks));
         }
         *held(&self.waiting) = None;
         let path = names::joining(&self.desired.name, key);

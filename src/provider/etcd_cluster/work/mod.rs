@@ -53,6 +53,8 @@ pub(super) struct ClusterWork<'a> {
     written: Mutex<BTreeMap<NodeKey, Written>>,
     archives: Mutex<BTreeMap<String, String>>,
     waiting: Mutex<Option<Instant>>,
+    /// When a step changed something last.
+    changed: Mutex<Option<Instant>>,
     root: OnceCell<String>,
 }
 
@@ -94,6 +96,7 @@ impl<'a> ClusterWork<'a> {
             last: Mutex::default(),
             written: Mutex::default(),
             waiting: Mutex::default(),
+            changed: Mutex::default(),
             root: OnceCell::new(),
         };
         work.take(observed);
@@ -182,8 +185,7 @@ impl Work for ClusterWork<'_> {
 
     async fn next(&self) -> Result<Next<Step>, Trouble> {
         self.locked.keep().await?;
-        let request = |key: &NodeKey| look::request(self.desired, key);
-        let (facts, mut troubles) = self.hosts.observe_all(&self.owner(), LOOK, request).await;
+        let (facts, mut troubles) = look::all(self.hosts, self.desired, LOOK).await;
         let observed = Observed::of(facts);
         let waits_for_all = self.announced.is_none() && !observed.bootstrapped();
         let is_seen = observed.hosts.values().any(|fact| fact.known().is_some());
@@ -213,7 +215,7 @@ impl Work for ClusterWork<'_> {
         let wave = plan.wave();
         if wave.is_empty()
             && !plan.blocked.is_empty()
-            && let Some(trouble) = self.went_away(troubles)
+            && let Some(trouble) = self.went_away(troubles).or_else(|| self.settles(&observed))
         {
             return Err(trouble);
         }
@@ -236,6 +238,37 @@ impl Work for ClusterWork<'_> {
     }
 
     async fn apply(&self, step: &Step) -> Result<Ensure, Trouble> {
+        let ensure = self.carry_out(step).await?;
+        if ensure != Ensure::NotNeeded {
+            *held(&self.changed) = Some(Instant::now());
+        }
+        Ok(ensure)
+    }
+
+    fn lane(&self, step: &Step) -> String {
+        step.node()
+            .map_or_else(|| "all".to_owned(), ToString::to_string)
+    }
+
+    fn retry(&self, error: &Trouble) -> Retry {
+        self.hosts.retry(error)
+    }
+
+    fn look(&self, step: &Step) -> Option<String> {
+        let key = match step {
+            Step::StartMembers { nodes } | Step::AwaitHealthy { nodes } => nodes.first()?,
+            Step::RestartMember { node, .. } | Step::StopMember { node } => node,
+            _ => return None,
+        };
+        Some(common::journal(
+            &names::unit(&self.desired.name, key),
+            &self.hosts.target(key).host,
+        ))
+    }
+}
+
+impl ClusterWork<'_> {
+    async fn carry_out(&self, step: &Step) -> Result<Ensure, Trouble> {
         match step {
             Step::PrepareHost { node } => self.prepare(node).await,
             Step::InstallPrograms { node, .. } => self.install(node).await,
@@ -265,26 +298,5 @@ impl Work for ClusterWork<'_> {
                 session::clear(self.hosts, node, &self.owner(), &self.desired.id).await
             }
         }
-    }
-
-    fn lane(&self, step: &Step) -> String {
-        step.node()
-            .map_or_else(|| "all".to_owned(), ToString::to_string)
-    }
-
-    fn retry(&self, error: &Trouble) -> Retry {
-        self.hosts.retry(error)
-    }
-
-    fn look(&self, step: &Step) -> Option<String> {
-        let key = match step {
-            Step::StartMembers { nodes } | Step::AwaitHealthy { nodes } => nodes.first()?,
-            Step::RestartMember { node, .. } | Step::StopMember { node } => node,
-            _ => return None,
-        };
-        Some(common::journal(
-            &names::unit(&self.desired.name, key),
-            &self.hosts.target(key).host,
-        ))
     }
 }
