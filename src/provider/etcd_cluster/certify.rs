@@ -11,7 +11,6 @@ use planner::{
     etcd_cluster::{CERTIFICATE_MODE, Desired, KEY_MODE, Registered, Role, names, subject},
     name::{Name, NodeKey},
 };
-
 use tf_plugin::Diagnostics;
 
 use crate::{
@@ -185,7 +184,7 @@ async fn sign(ca: &Hosts, name: &Name, request: SignRequest) -> Result<SignRespo
     }))
 }
 
-/// Takes the cluster out of the CA's register; answers with what went wrong, in sentences.
+/// Takes the cluster out of the CA's register; warns of what went wrong.
 pub(super) async fn forget(ca: &Hosts, desired: &Desired) -> Diagnostics {
     let requests = ca.keys().map(|key| {
         let request = ForgetConsumerRequest {

@@ -463,12 +463,13 @@ mod tests {
     async fn images_that_nobody_wants_any_more_go_in_the_end() {
         let directory = tempfile::tempdir().expect("a directory");
         let images = directory.path().join("images");
-        let age = |lock: &File| {
-            let then = std::time::SystemTime::now() - 2 * ABANDONED;
-            lock.set_modified(then).expect("it is ours");
-        };
         let held = slot(directory.path()).await;
-        age(&held._lock);
+        let lock = File::options()
+            .write(true)
+            .open(held.directory.join("lock"))
+            .expect("it is there");
+        let then = std::time::SystemTime::now() - 2 * ABANDONED;
+        lock.set_modified(then).expect("it is ours");
         prune(&images);
         assert!(held.directory.exists(), "it is in hand");
         let place = held.directory.clone();

@@ -163,13 +163,12 @@ fn not_lost(before: &Observed, look: &Look, seen: StorageSeen) -> Result<Storage
     };
     match seen.absent {
         Some(absent) if before.recorded.files.iter().any(is_ours) => {
-            Err(Fault::Wait(match absent {
-                Absent::Storage => format!("the cluster has no storage {storage} any more"),
-                Absent::Node => format!("the cluster has no node {node} any more"),
-                Absent::Here => {
-                    format!("storage {storage} is disabled, or limited to other nodes than {node}")
-                }
-            }))
+            let why = match absent {
+                Absent::Storage => "the cluster has no such storage any more",
+                Absent::Node => "the cluster has no such node any more",
+                Absent::Here => "the storage is disabled, or limited to other nodes",
+            };
+            Err(Fault::Wait(why.to_owned()))
         }
         _ => Ok(seen),
     }
