@@ -6,23 +6,34 @@ use tests::Outcome;
 
 use crate::tree::{SHARED_INSTALLER, SHARED_ISO, Tree};
 
+/// What cluster-104 says of itself.
+const NEW: &str = "clusters/cluster-104/cluster.hcl";
+
+/// The four values that make a cluster another one.
+const EDITS: [(&str, &str); 4] = [
+    ("cluster_name  = \"terra\"", "cluster_name  = \"ceres\""),
+    ("cluster_id    = 103", "cluster_id    = 104"),
+    ("vlan_public   = 103", "vlan_public   = 104"),
+    ("bridge_mesh   = \"vnet103\"", "bridge_mesh   = \"vnet104\""),
+];
+
 /// Makes cluster-104 of cluster-103: a copied directory and four values.
 pub(crate) fn copy(tree: &Tree) -> Outcome {
+    copy_directory(tree)?;
+    for (from, to) in EDITS {
+        tree.edit(NEW, from, to)?;
+    }
+    Ok(())
+}
+
+/// The copied directory alone.
+fn copy_directory(tree: &Tree) -> Outcome {
     let (old, new) = (
         tree.live("clusters/cluster-103"),
         tree.live("clusters/cluster-104"),
     );
     let copied = Command::new("cp").arg("-r").arg(&old).arg(&new).status()?;
     assert!(copied.success());
-    let file = "clusters/cluster-104/cluster.hcl";
-    for (from, to) in [
-        ("cluster_name  = \"terra\"", "cluster_name  = \"ceres\""),
-        ("cluster_id    = 103", "cluster_id    = 104"),
-        ("vlan_public   = 103", "vlan_public   = 104"),
-        ("bridge_mesh   = \"vnet103\"", "bridge_mesh   = \"vnet104\""),
-    ] {
-        tree.edit(file, from, to)?;
-    }
     Ok(())
 }
 
@@ -80,6 +91,117 @@ fn four_values_make_a_cluster_and_nothing_is_built() -> Outcome {
         secrets("clusters/cluster-103/config")?,
         "each cluster has secrets of its own"
     );
+    Ok(())
+}
+
+/// What a plan says of values that clusters 103 and 104 share.
+fn collision(shared: &str) -> String {
+    format!(
+        "clusters/cluster-103 and clusters/cluster-104 both have {shared}: each cluster needs its own, so edit what is \
+         named here in the cluster.hcl of one of them."
+    )
+}
+
+#[test]
+fn a_copied_directory_is_refused_until_it_is_a_cluster_of_its_own() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    copy_directory(&tree)?;
+    let all = collision(
+        "cluster_id = 103, cluster_name = terra, network.bridge_mesh = vnet103, network.vlan_public = 103",
+    );
+    // The others have no part in it.
+    let plan = tree.all("clusters", &["plan", "-no-color"])?;
+    assert_ne!(plan.code, 0, "{plan}");
+    plan.expect_says(&all);
+    for count in ["12 units", "Succeeded 6", "Failed 2", "Early Exits 4"] {
+        plan.expect_says(count);
+    }
+    // No unit goes past it alone, and nothing is made.
+    for unit in ["0-sdn-setup", "1-firewall"].map(|unit| format!("common/{unit}")) {
+        refused(&tree, &unit, &["plan", "-no-color"], &all)?;
+    }
+    for unit in ["compute", "config", "bootstrap"] {
+        let unit = format!("clusters/cluster-104/{unit}");
+        refused(&tree, &unit, &["plan", "-no-color"], &all)?;
+    }
+    let unit = "clusters/cluster-104/config";
+    refused(&tree, unit, &["apply", "-auto-approve", "-no-color"], &all)?;
+    assert!(!tree.state(unit).exists());
+    // Who made it nevertheless may take it away.
+    tree.all(
+        "clusters/cluster-104",
+        &["destroy", "-auto-approve", "-no-color"],
+    )?
+    .expect_ok();
+
+    let left = [
+        "cluster_id = 103, network.bridge_mesh = vnet103, network.vlan_public = 103",
+        "network.bridge_mesh = vnet103, network.vlan_public = 103",
+        "network.bridge_mesh = vnet103",
+    ];
+    for ((from, to), shared) in EDITS.into_iter().zip(left) {
+        tree.edit(NEW, from, to)?;
+        for unit in ["common/0-sdn-setup", "clusters/cluster-103/compute"] {
+            refused(&tree, unit, &["plan", "-no-color"], &collision(shared))?;
+        }
+    }
+    let (from, to) = EDITS[3];
+    tree.edit(NEW, from, to)?;
+    for unit in ["common/0-sdn-setup", "clusters/cluster-103/compute"] {
+        tree.terragrunt(unit, &["plan", "-no-color"])?.expect_ok();
+    }
+    Ok(())
+}
+
+#[track_caller]
+fn refused(tree: &Tree, unit: &str, arguments: &[&str], sentence: &str) -> Outcome {
+    let run = tree.terragrunt(unit, arguments)?;
+    assert_ne!(run.code, 0, "{unit}: {run}");
+    run.expect_says(sentence);
+    Ok(())
+}
+
+#[test]
+fn each_value_alone_is_refused() -> Outcome {
+    let tree = Tree::new()?;
+    copy(&tree)?;
+    for ((old, new), shared) in EDITS.into_iter().zip([
+        "cluster_name = terra",
+        "cluster_id = 103",
+        "network.vlan_public = 103",
+        "network.bridge_mesh = vnet103",
+    ]) {
+        tree.edit(NEW, new, old)?;
+        let unit = "common/0-sdn-setup";
+        refused(&tree, unit, &["plan", "-no-color"], &collision(shared))?;
+        tree.edit(NEW, old, new)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn clusters_may_share_what_does_not_meet() -> Outcome {
+    let tree = Tree::new()?;
+    tree.pretend_artifacts()?;
+    copy(&tree)?;
+    let plan = || tree.terragrunt("clusters/cluster-104/compute", &["plan", "-no-color"]);
+    // The same VLAN on another bridge, and a second network that is not used.
+    for (from, to) in [
+        ("vlan_public   = 104", "vlan_public   = 103"),
+        ("bridge_public = \"vmbr0\"", "bridge_public = \"vmbr1\""),
+        ("bridge_mesh   = \"vnet104\"", "bridge_mesh   = \"vnet103\""),
+        ("use_sdn       = true", "use_sdn       = false"),
+    ] {
+        tree.edit(NEW, from, to)?;
+    }
+    plan()?.expect_ok();
+    // One bridge without VLANs.
+    for file in [NEW, "clusters/cluster-103/cluster.hcl"] {
+        tree.edit(file, "vlan_public   = 103", "vlan_public   = 0")?;
+    }
+    tree.edit(NEW, "\"vmbr1\"", "\"vmbr0\"")?;
+    plan()?.expect_ok();
     Ok(())
 }
 

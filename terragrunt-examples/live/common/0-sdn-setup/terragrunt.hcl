@@ -12,6 +12,12 @@ locals {
 
 terraform {
   source = "${local.live}/../modules//proxmox-sdn"
+
+  before_hook "collision" {
+    commands = ["plan", "apply"]
+    execute  = ["sh", "-c", "echo \"$0\" >&2; exit 1", local.clusters.collision]
+    if       = local.clusters.collision != ""
+  }
 }
 
 inputs = {

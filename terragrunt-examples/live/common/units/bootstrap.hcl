@@ -1,9 +1,11 @@
 # Brings Kubernetes up on the machines of a cluster.
 
 locals {
-  live     = dirname(find_in_parent_folders("root.hcl"))
-  versions = read_terragrunt_config("${local.live}/common/versions.hcl").locals
-  cluster  = read_terragrunt_config(find_in_parent_folders("cluster.hcl")).locals
+  live      = dirname(find_in_parent_folders("root.hcl"))
+  versions  = read_terragrunt_config("${local.live}/common/versions.hcl").locals
+  cluster   = read_terragrunt_config(find_in_parent_folders("cluster.hcl")).locals
+  clusters  = read_terragrunt_config("${local.live}/common/clusters.hcl").locals
+  collision = lookup(local.clusters.collision_of, basename(dirname(find_in_parent_folders("cluster.hcl"))), "")
 
   # Names as they will be, so that a plan before the machines says what there will be.
   mock_nodes = merge(
@@ -14,6 +16,12 @@ locals {
 
 terraform {
   source = "${local.live}/../modules//talos-bootstrap"
+
+  before_hook "collision" {
+    commands = ["plan", "apply"]
+    execute  = ["sh", "-c", "echo \"$0\" >&2; exit 1", local.collision]
+    if       = local.collision != ""
+  }
 }
 
 dependency "config" {

@@ -1,11 +1,13 @@
 # Machines of a cluster. Everything that differs between clusters stands in their cluster.hcl.
 
 locals {
-  live     = dirname(find_in_parent_folders("root.hcl"))
-  versions = read_terragrunt_config("${local.live}/common/versions.hcl").locals
-  prefixes = read_terragrunt_config("${local.live}/common/ipv6-prefixes.hcl").locals.prefixes
-  proxmox  = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
-  cluster  = read_terragrunt_config(find_in_parent_folders("cluster.hcl")).locals
+  live      = dirname(find_in_parent_folders("root.hcl"))
+  versions  = read_terragrunt_config("${local.live}/common/versions.hcl").locals
+  prefixes  = read_terragrunt_config("${local.live}/common/ipv6-prefixes.hcl").locals.prefixes
+  proxmox   = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
+  cluster   = read_terragrunt_config(find_in_parent_folders("cluster.hcl")).locals
+  clusters  = read_terragrunt_config("${local.live}/common/clusters.hcl").locals
+  collision = lookup(local.clusters.collision_of, basename(dirname(find_in_parent_folders("cluster.hcl"))), "")
 
   # Absent, empty and null all mean the shared artifact.
   given     = { for key, value in try(merge({}, local.cluster.artifact_overrides), {}) : key => value if value != null }
@@ -16,6 +18,12 @@ locals {
 
 terraform {
   source = "${local.live}/../modules//talos-compute"
+
+  before_hook "collision" {
+    commands = ["plan", "apply"]
+    execute  = ["sh", "-c", "echo \"$0\" >&2; exit 1", local.collision]
+    if       = local.collision != ""
+  }
 }
 
 generate "provider" {

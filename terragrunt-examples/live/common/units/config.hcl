@@ -7,6 +7,8 @@ locals {
   prefixes  = read_terragrunt_config("${local.live}/common/ipv6-prefixes.hcl").locals.prefixes
   proxmox   = read_terragrunt_config("${local.live}/common/proxmox.hcl").locals
   cluster   = read_terragrunt_config(find_in_parent_folders("cluster.hcl")).locals
+  clusters  = read_terragrunt_config("${local.live}/common/clusters.hcl").locals
+  collision = lookup(local.clusters.collision_of, basename(dirname(find_in_parent_folders("cluster.hcl"))), "")
 
   # Absent, empty and null all mean the shared artifact.
   given     = { for key, value in try(merge({}, local.cluster.artifact_overrides), {}) : key => value if value != null }
@@ -18,6 +20,12 @@ locals {
 
 terraform {
   source = "${local.live}/../modules//talos-config"
+
+  before_hook "collision" {
+    commands = ["plan", "apply"]
+    execute  = ["sh", "-c", "echo \"$0\" >&2; exit 1", local.collision]
+    if       = local.collision != ""
+  }
 }
 
 # The machines first. Nothing of theirs is needed: all addresses follow from the cluster's number.
