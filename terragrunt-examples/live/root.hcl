@@ -58,6 +58,13 @@ terraform {
     env_vars = local.credentials.environment
   }
 
+  # Each unit installs its providers for itself. Terragrunt would let all units install into one directory, where the first
+  # init of one takes a provider away for a moment that another one needs: it says `failed to verify checksum`, or OpenTofu crashes.
+  extra_arguments "providers" {
+    commands = ["init"]
+    env_vars = { TF_PLUGIN_CACHE_DIR = "" }
+  }
+
   # Somebody else's apply ends; waiting for it is better than failing.
   extra_arguments "locks" {
     commands  = get_terraform_commands_that_need_locking()

@@ -153,3 +153,17 @@ fn the_whole_tree_plans_before_anything_exists() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn no_unit_installs_providers_where_others_look() -> Outcome {
+    let mut tree = Tree::new()?;
+    // As Terragrunt is for who sets nothing: one directory for all units, which inits at once spoil for each other.
+    tree.set("TG_NO_AUTO_PROVIDER_CACHE_DIR", "false");
+    let cache = tree.live(".cache");
+    tree.set("XDG_CACHE_HOME", &cache.display().to_string());
+    expect_units(&tree.all("clusters", &["plan", "-no-color"])?, 9);
+    let shared = cache.join("terragrunt/providers");
+    assert!(shared.is_dir(), "Terragrunt has made it");
+    assert_eq!(fs::read_dir(&shared)?.count(), 0, "{}", shared.display());
+    Ok(())
+}
