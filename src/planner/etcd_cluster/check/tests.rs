@@ -20,7 +20,7 @@ fn violations(change: impl Fn(&mut Observed), steps: Vec<Step>) -> Vec<String> {
 fn restart() -> Step {
     Step::RestartMember {
         node: key("1"),
-        tolerance: 0,
+        tolerance: Some(0),
     }
 }
 

@@ -205,10 +205,10 @@ fn settings_roll_one_at_a_time_and_the_leader_last() {
         tuned,
         |_| {},
         &expect![[r#"
-        write configuration and units on 1
-        restart 1; 0 further failures tolerated meanwhile
-        wait until 1 is healthy
-    "#]],
+            write configuration and units on 1
+            restart 1; the cluster stops meanwhile
+            wait until 1 is healthy
+        "#]],
     );
 }
 
@@ -641,7 +641,7 @@ fn a_wave_ends_before_what_needs_new_facts() {
         plan.wave(),
         [Step::RestartMember {
             node: key("2"),
-            tolerance: 0
+            tolerance: Some(0)
         }]
     );
     assert_eq!(Plan::default().wave(), []);

@@ -361,7 +361,7 @@ fn what_let_a_learner_in_is_taken_away() {
 #[test]
 fn a_wiped_host_is_prepared_first() {
     let wiped = |desired: &Desired, seen: &mut Observed| {
-        let bare = crate::etcd_cluster::fixture::bare(desired, &key("3"));
+        let bare = bare(desired, &key("3"));
         *host_mut(seen, "3") = bare;
     };
     check(

@@ -446,7 +446,7 @@ fn names_and_places_are_checked() {
         wish(),
         |wish| wish.factory_url = text("factory.example"),
         &expect![[
-            r#"E factory_url: Invalid URL: "factory.example" is not a scheme and a host such as https://factory.talos.dev."#
+            r#"E factory_url: Invalid URL: "factory.example" is not a scheme and a host such as https://factory.talos.dev, with nothing else. A login is given in the factory block of the provider."#
         ]],
     );
     check(
