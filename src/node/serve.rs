@@ -153,6 +153,9 @@ mod tests {
             tokio::spawn(
                 async move { on(connection, service, "n0nce", std::future::pending()).await },
             );
+        let mut ours = BufReader::new(ours);
+        let mut line = String::new();
+        ours.read_line(&mut line).await.expect("a line");
         drop(ours);
         gone.wait_for(|gone| *gone).await.expect("the end is seen");
         for _ in 0..100 {

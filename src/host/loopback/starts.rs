@@ -219,6 +219,10 @@ async fn who_was_silent_is_waited_for_less_and_met_when_it_is_back() {
     proxy.stall();
     let mut silent = target_with(&sshd, |profile| {
         profile.timing.connect = Duration::from_secs(1);
+        profile.known_hosts = vec![crate::KnownHosts::Text {
+            name: "text".into(),
+            text: format!("* {}", sshd.host_key("ed25519")),
+        }];
     });
     silent.port = proxy.port();
     for limit in [1, 0] {
