@@ -32,9 +32,10 @@ const ATTEMPTS: u32 = 3;
 /// chance, so that many connections do not return in step.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who was silent for the whole deadline is waited for so much less in the minute after: each look at
-/// the hosts of a cluster would wait for the one that is off.
-const IMPATIENCE: u32 = 5;
+/// Who was silent for the whole deadline is waited for only so long in the minute after: each look at the
+/// hosts of a cluster would wait for the one that is off. One that is back answers the second packet, which
+/// is sent a second after the first (RFC 6298, section 2).
+const BRIEF: Duration = Duration::from_secs(2);
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// All connections of the process. Cheap to clone; clones are the same pool.
@@ -241,7 +242,7 @@ impl Pool {
 fn brief(target: &Target) -> Target {
     let mut target = target.clone();
     let mut profile = (*target.profile).clone();
-    profile.timing.connect /= IMPATIENCE;
+    profile.timing.connect = profile.timing.connect.min(BRIEF);
     target.profile = Arc::new(profile);
     target
 }
