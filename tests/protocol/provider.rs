@@ -153,8 +153,9 @@ pub(crate) async fn each(plugin: &Plugin) -> Result<[(Life, Value); 4], Failure>
 /// A cluster on a host that refuses connections, with certificates of a CA that is only planned.
 pub(crate) async fn cluster(plugin: &Plugin) -> Result<(Life, Value), Failure> {
     let (mut ca, mut config) = ca(plugin).await?;
-    // A name of its own: no run makes two of one name on one host.
+    // A name and a port of its own: no run makes two with the same on one host.
     config.set("name", Value::string("issuing"));
+    config.set("port", Value::integer(9100_u16));
     let issuer = ca.plan(&config).await?.state.get("issuer").clone();
     let life = Life::new(plugin, "etcd_cluster").await?;
     let node = [
