@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -138,9 +138,11 @@ impl Sshd {
         loop {
             let (mut child, port) = spawn(path, &host_keys, &bin, &lines);
             let mut has_ended = false;
-            wait_until("sshd answers", async || {
+            let log = || fs::read_to_string(path.join("log")).unwrap_or_default();
+            // Who answers on the port may be another test's, which took it in between.
+            wait_until("sshd listens", async || {
                 has_ended = child.try_wait().expect("our own child").is_some();
-                has_ended || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+                has_ended || log().contains("Server listening on 127.0.0.1")
             })
             .await;
             if !has_ended {
@@ -152,8 +154,7 @@ impl Sshd {
                 sshd.trust_all();
                 return sshd;
             }
-            let log = fs::read_to_string(path.join("log")).unwrap_or_default();
-            // Another took the port in between.
+            let log = log();
             assert!(log.contains("Address already in use"), "sshd ended: {log}");
         }
     }
